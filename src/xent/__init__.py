@@ -1,0 +1,54 @@
+"""Cross-entropy for PyTorch, done right.
+
+The verbs of the package; each loads on first use, so that importing ``xent`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xent._errors import InputError as InputError
+    from xent._errors import MissingExtraError as MissingExtraError
+    from xent._errors import XentError as XentError
+    from xent._links import LINKS as LINKS
+    from xent._links import Link as Link
+    from xent.study import Comparison as Comparison
+    from xent.study import Formulation as Formulation
+    from xent.study import compare as compare
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Comparison": "xent.study",
+    "Formulation": "xent.study",
+    "InputError": "xent._errors",
+    "LINKS": "xent._links",
+    "Link": "xent._links",
+    "MissingExtraError": "xent._errors",
+    "XentError": "xent._errors",
+    "compare": "xent.study",
+}
+
+__all__ = [
+    "LINKS",
+    "Comparison",
+    "Formulation",
+    "InputError",
+    "Link",
+    "MissingExtraError",
+    "XentError",
+    "__version__",
+    "compare",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'xent' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

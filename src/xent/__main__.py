@@ -1,0 +1,5 @@
+"""``python -m xent``."""
+
+from xent.cli import main
+
+main()

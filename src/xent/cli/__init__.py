@@ -1,0 +1,88 @@
+"""The command line. Each command is a file of its own and loads when it is called.
+
+Exit codes: 0 fine; 1 a finding of level error (such as a diverged seed); 2 bad input or usage;
+130 interrupted; 70 a fault of xent's own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+import xent
+from xent._errors import XentError
+
+BAD_INPUT, INTERNAL, INTERRUPTED = 2, 70, 130
+
+_COMMANDS = {
+    "compare": ("xent.cli._compare", "Train one model under several losses and compare them."),
+    "demo": ("xent.cli._demo", "The BCE-versus-CE study, run again and scored right."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands by name and one line; imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(_COMMANDS[cmd_name][0]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(xent.__version__, prog_name="xent")
+def group() -> None:
+    """Cross-entropy for PyTorch, done right.
+
+    Exit codes: 0 fine, 1 a finding of level error, 2 bad input, 130 interrupted.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; every error is one line, never a traceback.
+
+    With XENT_TRACEBACK=1 in the environment the traceback is shown all the same.
+    """
+    if os.environ.get("XENT_TRACEBACK"):
+        group(arguments, prog_name="xent")
+    try:
+        code = group(arguments, prog_name="xent", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except XentError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(BAD_INPUT)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        click.echo(f"Error: {reason} (XENT_TRACEBACK=1 shows where)", err=True)
+        sys.exit(INTERNAL)
+    sys.exit(code if isinstance(code, int) else 0)

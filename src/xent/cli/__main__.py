@@ -1,0 +1,5 @@
+"""``python -m xent.cli``."""
+
+from xent.cli import main
+
+main()

@@ -1,0 +1,142 @@
+"""``xent compare``: one model, several losses, the user's data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xent.cli._present import exit_code, print_json, progress_bar, say_where, terminal
+
+
+class _FractionOrFile(click.ParamType[float | str]):
+    """A fraction of the rows, or a file."""
+
+    name = "fraction|file"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | str:
+        try:
+            return float(value)
+        except ValueError:
+            return str(value)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return () if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+@click.command()
+@click.argument("data")
+@click.option("-t", "--target", metavar="COLUMN", help="Column of classes.")
+@click.option("-f", "--formulations", metavar="NAMES",
+              help="bce, ce1, ce2 (two classes), ce, ovr, each with +smoothing=E, +focal=G, "
+              "+weights=balanced or W:W; package.module:name for your own.  "
+              "[default: bce,ce1,ce2 for two classes, ce,ovr for more]")  # fmt: skip
+@click.option("-s", "--seeds", type=click.IntRange(min=1), default=10, show_default=True,
+              help="How many starting points.")  # fmt: skip
+@click.option("--model", default="linear", show_default=True, metavar="MODEL",
+              help="linear, mlp, or package.module:factory.")  # fmt: skip
+@click.option("--widths", metavar="W,W", help="Hidden widths of an mlp.")
+@click.option("--head", metavar="NAME", help="The final nn.Linear of a factory's model.")
+@click.option("--test", type=_FractionOrFile(), default=0.2, show_default=True,
+              help="Rows to test on: a fraction, or a file.")  # fmt: skip
+@click.option("--validation", type=float, default=0.1, show_default=True, metavar="FRACTION",
+              help="Rows for validation curves.")  # fmt: skip
+@click.option("--stratify/--no-stratify", default=True, show_default=True,
+              help="Keep the classes' shares in every part.")  # fmt: skip
+@click.option("--group", metavar="COLUMN", help="Rows that share its value stay in one part.")
+@click.option("--weight", metavar="COLUMN", help="Sample weights.")
+@click.option("--positive", metavar="CLASS", help="The class of two that becomes class 1.")
+@click.option("--classes", metavar="NAMES", help="Keep only rows of these classes.")
+@click.option("--drop", metavar="COLUMNS", help="Columns that are no features.")
+@click.option("--split-seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Decides the split.")  # fmt: skip
+@click.option("--standardize/--no-standardize", default=True, show_default=True,
+              help="Centre and scale numbers by the training part.")  # fmt: skip
+@click.option("--optimizer", type=click.Choice(["adam", "adamw", "sgd", "lbfgs"]), default="adam",
+              show_default=True)  # fmt: skip
+@click.option("--lr", "--learning-rate", "learning_rate", type=float, default=0.1,
+              show_default=True, help="Step size.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Rows of a step.  [default: all]")
+@click.option("--momentum", type=float, default=0.0, help="Of sgd.")
+@click.option("--weight-decay", type=float, default=0.0, help="As torch's optimisers take it.")
+@click.option("--converge", is_flag=True,
+              help="Newton in float64 to the optimum of each loss (linear models).")  # fmt: skip
+@click.option("--gradient-norm", type=float, default=1e-9, show_default=True,
+              help="What counts as converged.")  # fmt: skip
+@click.option("--protocol", type=click.Choice(["as-written", "matched"]), default="as-written",
+              show_default=True, help="matched: steps that are equal in log-odds.")  # fmt: skip
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32",
+              show_default=True)  # fmt: skip
+@click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Processes to train in.")  # fmt: skip
+@click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
+              help="Keep results.json, learning curves and trials here.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def command(
+    data: str, *, out: Path | None, jobs: int, as_json: bool, quiet: bool, **options: Any
+) -> int:
+    r"""Train one model under several loss formulations and score each by its right link.
+
+    DATA is a .csv, .tsv, .parquet or .npz file, sklearn:NAME (breast_cancer, digits, iris, wine),
+    synthetic:n=1000,features=4,classes=2,noise=0,seed=0, or bce-versus-ce.
+
+    \b
+    Examples:
+      xent compare data.csv --target churned
+      xent compare sklearn:breast_cancer --seeds 20
+      xent compare sklearn:digits -f ce,ovr,ce+smoothing=0.1 --model mlp --widths 64
+      xent compare sklearn:iris --classes versicolor,virginica --converge
+
+    Exit codes: 0 fine, 1 a finding of level error, 2 bad input, 130 interrupted.
+    """
+    from xent.study import DataSpec, run_study
+
+    data_spec = DataSpec(
+        source=data,
+        drop=_names(options.pop("drop")),
+        classes=_names(options.pop("classes")),
+        **{name: options.pop(name) for name in _DATA_OPTIONS},
+    )
+    spec = _study_spec(data_spec, options)
+    with progress_bar(quiet=quiet) as progress:
+        comparison = run_study(spec, out=out, jobs=jobs, progress=progress)
+    if as_json:
+        print_json(comparison)
+        return exit_code(comparison)
+    from xent.study._terminal import show
+
+    show(comparison, terminal())
+    say_where(out)
+    return exit_code(comparison)
+
+
+_DATA_OPTIONS = (
+    "target", "test", "validation", "stratify", "group", "weight", "positive", "split_seed",
+    "standardize",
+)  # fmt: skip
+
+
+def _study_spec(data: Any, options: dict[str, Any]) -> Any:
+    """The rest of the options; what is left over after names and model belongs to training."""
+    from xent._errors import InputError
+    from xent.study import ModelSpec, StudySpec, TrainingSpec
+
+    widths = options.pop("widths")
+    try:
+        hidden = tuple(int(width) for width in _names(widths))
+    except ValueError:
+        raise InputError(
+            "--widths", "whole numbers such as 64,32", repr(widths), "Separate them by commas."
+        ) from None
+    return StudySpec(
+        data=data,
+        formulations=_names(options.pop("formulations")),
+        seeds=tuple(range(options.pop("seeds"))),
+        model=ModelSpec(options.pop("model"), hidden, options.pop("head")),
+        training=TrainingSpec(**options),
+    )

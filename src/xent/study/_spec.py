@@ -1,0 +1,201 @@
+"""What a study is asked to do: one frozen, checked description."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+
+import numpy as np
+
+from xent._errors import InputError
+from xent.study._dataset import Dataset, DataSpec
+from xent.study._formulations import Formulation
+from xent.study._models import ModelSpec
+from xent.study._protocol import match, require_matchable
+from xent.study._training import TrainingSpec
+
+OPTIMIZERS = ("adam", "adamw", "sgd", "lbfgs")
+PROTOCOLS = ("as-written", "matched")
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A study: data, formulations, model, training and seeds.
+
+    Args:
+        data: which data and how they are split.
+        formulations: names by the grammar, or ``Formulation`` objects; empty for the default of
+            the number of classes.
+        seeds: the seeds themselves.
+        model: what is trained.
+        training: how.
+    """
+
+    data: DataSpec
+    formulations: tuple[str | Formulation, ...] = ()
+    seeds: tuple[int, ...] = tuple(range(10))
+    model: ModelSpec = field(default_factory=ModelSpec)
+    training: TrainingSpec = field(default_factory=TrainingSpec)
+
+
+def check_spec(spec: StudySpec) -> None:
+    """Check what can be checked before the data are read.
+
+    Raises:
+        InputError: one line for the first thing that is wrong.
+    """
+    training = spec.training
+    _one_of("--optimizer", training.optimizer, OPTIMIZERS)
+    _one_of("--protocol", training.protocol, PROTOCOLS)
+    _one_of("--dtype", training.dtype, DTYPES)
+    if not spec.seeds:
+        raise InputError("--seeds", "at least 1", "0", "Give --seeds 10.")
+    if min(spec.seeds) < 0 or len(set(spec.seeds)) < len(spec.seeds):
+        raise InputError(
+            "--seeds", "different whole numbers from 0", str(list(spec.seeds)), "Give --seeds 10."
+        )
+    _positive("--epochs", training.epochs)
+    _positive("--learning-rate", training.learning_rate)
+    _positive("--gradient-norm", training.gradient_norm)
+    if training.batch_size is not None:
+        _positive("--batch-size", training.batch_size)
+    _not_negative("--weight-decay", training.weight_decay)
+    if not 0 <= training.momentum < 1:
+        raise InputError("--momentum", "in [0, 1)", str(training.momentum), "Try 0.9.")
+    _check_model(spec.model)
+    _check_combinations(spec)
+    _check_device(training.device)
+
+
+def _check_model(model: ModelSpec) -> None:
+    if model.kind == "mlp" and not model.widths:
+        raise InputError(
+            "--widths", "given with --model mlp", "nothing", "Give --widths 64 or --widths 64,32."
+        )
+    if model.kind != "mlp" and model.widths:
+        raise InputError(
+            "--widths", "used with --model mlp", f"--model {model.kind}", "Add --model mlp."
+        )
+    if any(width < 1 for width in model.widths):
+        raise InputError("--widths", "at least 1 each", str(list(model.widths)), "Try 64,32.")
+    known = model.built_in or model.factory is not None or ":" in model.kind
+    if not known:
+        raise InputError(
+            "--model",
+            "linear, mlp or package.module:factory",
+            repr(model.kind),
+            "Use --model linear.",
+        )
+    if model.head is not None and model.built_in:
+        raise InputError(
+            "--head", "used with a model of your own", f"--model {model.kind}", "Leave it out."
+        )
+
+
+def _check_combinations(spec: StudySpec) -> None:
+    training, model = spec.training, spec.model
+    linear = model.built_in and model.kind == "linear"
+    if training.converge and not linear:
+        raise InputError(
+            "--converge", "used with --model linear", f"--model {model.kind}", "Raise --epochs."
+        )
+    if training.converge and training.protocol == "matched":
+        raise InputError(
+            "--protocol matched",
+            "used with an optimiser that steps",
+            "--converge, where all parametrisations meet anyway",
+            "Leave one of them out.",
+        )
+    if training.optimizer == "lbfgs" and training.batch_size is not None:
+        raise InputError(
+            "--batch-size",
+            "left out with --optimizer lbfgs, which needs the full batch",
+            str(training.batch_size),
+            "Leave it out, or use --optimizer adam.",
+        )
+    if training.momentum and training.optimizer != "sgd":
+        raise InputError(
+            "--momentum", "used with --optimizer sgd", training.optimizer, "Add --optimizer sgd."
+        )
+    if training.protocol == "matched" and not model.pairs_start:
+        raise InputError(
+            "--protocol matched",
+            "used with a model whose head is known",
+            f"--model {model.kind} without --head",
+            "Name its final nn.Linear with --head.",
+        )
+
+
+def check_formulations(
+    spec: StudySpec, formulations: Sequence[Formulation], dataset: Dataset
+) -> None:
+    """Check what depends on the data: the matched protocol.
+
+    Raises:
+        InputError: if two formulations can't be matched.
+    """
+    classes = len(dataset.class_names)
+    if spec.training.protocol == "matched":
+        for formulation in formulations:
+            match(formulation, classes, spec.training.optimizer)
+        require_matchable(tuple(formulations), classes)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            "--device", "a device that torch can use here", f"{device!r} ({reason})", "Use cpu."
+        ) from error
+
+
+def _one_of(option: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise InputError(option, f"one of {', '.join(allowed)}", repr(value), f"Try {allowed[0]}.")
+
+
+def _positive(option: str, value: float) -> None:
+    if not (value > 0 and np.isfinite(value)):
+        raise InputError(option, "above 0 and finite", f"{value:g}", "Give a larger number.")
+
+
+def _not_negative(option: str, value: float) -> None:
+    if not (value >= 0 and np.isfinite(value)):
+        raise InputError(option, "at least 0 and finite", f"{value:g}", "Give 0 or more.")
+
+
+def canonical(value: object) -> object:
+    """A specification as plain JSON values, the same for equal specifications."""
+    if isinstance(value, Formulation):
+        return {"name": value.name, "link": value.resolved_link.name}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: canonical(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple | list):
+        return [canonical(item) for item in value]
+    if callable(value):
+        return f"{value.__module__}:{getattr(value, '__qualname__', type(value).__name__)}"
+    return value
+
+
+def trial_key(
+    spec: StudySpec, formulation: Formulation, seed: int, fingerprint: str, version: str
+) -> str:
+    """Sixteen hexadecimal digits that name a trial: a hash of all that its numbers depend on."""
+    trial = {
+        "formulation": canonical(formulation),
+        "model": canonical(spec.model),
+        "training": asdict(spec.training),
+        "seed": seed,
+        "stack": list(spec.seeds) if spec.model.built_in else [seed],
+        "data": fingerprint,
+        "version": version,
+    }
+    text = json.dumps(trial, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,281 @@
+"""The units of work of a study, and the seam through which they run.
+
+A built-in model trains all seeds of a formulation as one task; a module of the user's trains one
+seed a task. Tasks are pure functions of their description and go through
+``concurrent.futures.Executor``, so that any executor can run them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from xent._links import Array
+from xent.study._convergence import LinearLoss, converge
+from xent.study._dataset import Dataset, Part
+from xent.study._formulations import Formulation, find_formulations
+from xent.study._models import Stack
+from xent.study._modules import (
+    ModulePart,
+    build_module,
+    module_arrays,
+    module_outputs,
+    train_module,
+)
+from xent.study._objectives import Objective
+from xent.study._protocol import Scaling, match
+from xent.study._spec import StudySpec
+from xent.study._training import Rows, Timings, Trained, train_stack
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One formulation, some seeds.
+
+    Args:
+        spec: the study.
+        formulation: its name, or the formulation itself.
+        seeds: the seeds that train together.
+    """
+
+    spec: StudySpec
+    formulation: str | Formulation
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One trained member of a task.
+
+    Args:
+        seed: its seed.
+        parameters: float64 arrays by layer name.
+        outputs: part name to ``(rows, outputs)`` in evaluation mode; None where they are cheaper
+            to compute from the parameters.
+        objective: training's mean objective on the training part at the end, without penalty.
+        gradient_norm: norm of its gradient.
+        train_curve: mean objective of each epoch's steps.
+        validation_curve: mean objective after each epoch, NaN where it was not followed.
+        diverged_at: epoch from which the objective was not finite, or None.
+    """
+
+    seed: int
+    parameters: dict[str, Array]
+    outputs: dict[str, Array] | None
+    objective: float
+    gradient_norm: float
+    train_curve: Array
+    validation_curve: Array
+    diverged_at: int | None
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What one task gave: its outcomes in the order of the seeds, and its timings."""
+
+    task: Task
+    outcomes: tuple[Outcome, ...]
+    timings: Timings
+
+
+def plan_tasks(spec: StudySpec, formulations: Sequence[Formulation]) -> list[Task]:
+    """All tasks of a study, formulation by formulation."""
+    tasks: list[Task] = []
+    for formulation in formulations:
+        groups = [spec.seeds] if spec.model.built_in else [(seed,) for seed in spec.seeds]
+        tasks += [Task(spec, formulation, seeds) for seeds in groups]
+    return tasks
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    dataset: Dataset,
+    executor: Executor | None,
+    progress: Progress | None = None,
+) -> Iterator[TaskResult]:
+    """Run the tasks and yield each result as it comes; without an executor one after the other.
+
+    ``progress`` is called with the fraction that is done.
+    """
+    if executor is None:
+        for done, task in enumerate(tasks):
+            yield run_task(task, dataset, _part_of(progress, done, len(tasks)))
+        return
+    futures: list[Future[TaskResult]] = [
+        executor.submit(run_task, _portable(task), dataset) for task in tasks
+    ]
+    for done, future in enumerate(as_completed(futures), start=1):
+        yield future.result()
+        if progress is not None:
+            progress(done / len(tasks))
+
+
+def _part_of(progress: Progress | None, done: int, total: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda fraction: progress((done + fraction) / total)
+
+
+def _portable(task: Task) -> Task:
+    """Built-in formulations travel by name; the user's own as they are (they must pickle)."""
+    formulation = task.formulation
+    if isinstance(formulation, Formulation):
+        try:
+            (same,) = find_formulations([formulation.name], 2)
+        except ValueError:
+            return task
+        if same.loss is formulation.loss:
+            return Task(task.spec, formulation.name, task.seeds)
+    return task
+
+
+def class_totals(part: Part, classes: int) -> Array:
+    """Weight of each class in a part, ``(classes,)``."""
+    return np.bincount(part.target, weights=part.weight, minlength=classes).astype(np.float64)
+
+
+def bind_objective(formulation: Formulation, dataset: Dataset) -> Objective:
+    """The formulation's objective on this data: balanced weights come from the training part."""
+    return Objective.bind(formulation, class_totals(dataset.train, len(dataset.class_names)))
+
+
+def curve_part(dataset: Dataset) -> Part:
+    """The part that curves are followed on: validation, or test where there is none."""
+    return dataset.test if dataset.validation is None else dataset.validation
+
+
+def run_task(task: Task, dataset: Dataset, progress: Progress | None = None) -> TaskResult:
+    """Train the seeds of one task."""
+    formulation = task.formulation
+    if not isinstance(formulation, Formulation):
+        (formulation,) = find_formulations([formulation], len(dataset.class_names))
+    objective = bind_objective(formulation, dataset)
+    scaling = Scaling()
+    if task.spec.training.protocol == "matched":
+        scaling = match(formulation, objective.classes, task.spec.training.optimizer)
+    if task.spec.model.built_in:
+        return _run_stack(task, dataset, objective, scaling, progress)
+    return _run_module(task, dataset, objective, scaling)
+
+
+def _run_stack(
+    task: Task,
+    dataset: Dataset,
+    objective: Objective,
+    scaling: Scaling,
+    progress: Progress | None,
+) -> TaskResult:
+    spec = task.spec
+    stack = Stack.draw(
+        task.seeds,
+        dataset.train.features.shape[1],
+        spec.model.widths,
+        objective.formulation,
+        objective.classes,
+        shift=spec.training.protocol != "matched",
+        dtype=torch.float64 if spec.training.converge else spec.training.torch_dtype,
+        device="cpu" if spec.training.converge else spec.training.device,
+    )
+    if spec.training.converge:
+        train = dataset.train
+        loss = LinearLoss(
+            objective, train.features, train.target, train.weight, spec.training.weight_decay
+        )
+        trained = converge(stack, loss, spec.training.gradient_norm)
+    else:
+        trained = _train(stack, objective, dataset, task, scaling, progress)
+    outcomes = tuple(
+        Outcome(
+            seed,
+            trained.parameters[i],
+            None,
+            float(trained.objective[i]),
+            float(trained.gradient_norm[i]),
+            trained.train_curve[:, i],
+            trained.validation_curve[:, i],
+            trained.diverged_at[i],
+        )
+        for i, seed in enumerate(task.seeds)
+    )
+    return TaskResult(task, outcomes, trained.timings)
+
+
+def _train(
+    stack: Stack,
+    objective: Objective,
+    dataset: Dataset,
+    task: Task,
+    scaling: Scaling,
+    progress: Progress | None,
+) -> Trained:
+    training = task.spec.training
+    train, follow = (
+        Rows.prepare(part.features, part.target, part.weight, objective, training)
+        for part in (dataset.train, curve_part(dataset))
+    )
+    on_epoch = None
+    if progress is not None:
+        every = max(1, training.epochs // 100)
+
+        def on_epoch(epoch: int, _: Stack) -> None:
+            if epoch % every == 0:
+                progress(epoch / training.epochs)
+
+    return train_stack(
+        stack, objective, train, follow, training, task.seeds, scaling=scaling, on_epoch=on_epoch
+    )
+
+
+def _run_module(task: Task, dataset: Dataset, objective: Objective, scaling: Scaling) -> TaskResult:
+    spec, (seed,) = task.spec, task.seeds
+    module = build_module(
+        spec.model,
+        dataset.train.features.shape[1],
+        objective.classes,
+        objective.formulation,
+        seed,
+        shift=spec.training.protocol != "matched",
+    )
+    train, follow = (
+        ModulePart(part.features, part.target, part.weight, spec.training)
+        for part in (dataset.train, curve_part(dataset))
+    )
+    trained = train_module(
+        module,
+        objective,
+        train,
+        follow,
+        spec.training,
+        seed,
+        head=spec.model.head,
+        scaling=scaling,
+    )
+    outputs = {
+        name: _as_array(module, part.features, objective, spec)
+        for name, part in dataset.parts.items()
+    }
+    outcome = Outcome(
+        seed,
+        module_arrays(module),
+        outputs,
+        trained.objective,
+        trained.gradient_norm,
+        trained.train_curve,
+        trained.validation_curve,
+        trained.diverged_at,
+    )
+    return TaskResult(task, (outcome,), trained.timings)
+
+
+def _as_array(
+    module: torch.nn.Module, features: Array, objective: Objective, spec: StudySpec
+) -> Array:
+    rows = torch.from_numpy(features).to(spec.training.device, spec.training.torch_dtype)
+    outputs = module_outputs(module, rows, objective.n_outputs)
+    return np.asarray(outputs.double().cpu().numpy())

@@ -1,0 +1,346 @@
+"""A comparison on the terminal: tables and plain sentences that read well at 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from xent.scoring import Finding
+from xent.study._bce_versus_ce import PUBLISHED, SigmoidScore
+from xent.study._comparison import Aggregate, Comparison, FormulationResult, Parameter, Spread
+
+MOST_FEATURES = 8
+LEVELS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print data, scores, parameters, timings and findings."""
+    _show_data(comparison, console)
+    console.print(_scores_table(comparison))
+    _show_reading(comparison, console)
+    _show_parameters(comparison, console)
+    console.print(_timings_table(comparison))
+    show_findings(comparison.findings, console)
+
+
+def show_findings(findings: Sequence[Finding], console: Console) -> None:
+    """Print findings by level; a cause and a cure once for each kind."""
+    if not findings:
+        console.print("No findings.")
+        return
+    for kind in dict.fromkeys((found.level, found.name) for found in findings):
+        group = [found for found in findings if (found.level, found.name) == kind]
+        first = group[0]
+        head = Text(f"{first.level} ", style=LEVELS[first.level])
+        head.append(f"{first.code} {first.name}", style="bold")
+        console.print(head)
+        for found in group[:4]:
+            _indented(console, f"{found.subject}: {found.message}")
+        if len(group) > 4:
+            _indented(console, f"... and {len(group) - 4} more")
+        _indented(console, f"cause: {first.cause}")
+        _indented(console, f"cure: {first.cure}")
+
+
+def _indented(console: Console, text: str) -> None:
+    from rich.padding import Padding
+
+    console.print(Padding(Text(text), (0, 0, 0, 2)))
+
+
+def _show_data(comparison: Comparison, console: Console) -> None:
+    dataset, spec = comparison.dataset, comparison.spec
+    sizes = ", ".join(f"{len(part.target):,} {name}" for name, part in dataset.parts.items())
+    classes = ", ".join(dataset.class_names[:6]) + (", ..." if len(dataset.class_names) > 6 else "")
+    console.print(Text(dataset.name, style="bold"))
+    console.print(
+        Text(
+            f"{sizes} rows; {len(dataset.feature_names)} features; "
+            f"{len(dataset.class_names)} classes: {classes}"
+        )
+    )
+    for note in dataset.notes:
+        console.print(Text(f"- {note}"))
+    console.print(Text(_training_sentence(comparison)))
+    many = len(spec.seeds)
+    console.print(f"{many} seed{'s' * (many > 1)}, same split, batch order and starting point.\n")
+
+
+def _training_sentence(comparison: Comparison) -> str:
+    spec, training = comparison.spec, comparison.spec.training
+    model = spec.model.kind
+    if spec.model.widths:
+        model += f" {','.join(map(str, spec.model.widths))}"
+    if training.converge:
+        return f"{model}: Newton in float64 to a gradient norm of {training.gradient_norm:g}"
+    batch = "full batch" if training.batch_size is None else f"batches of {training.batch_size}"
+    decay = f", weight decay {training.weight_decay:g}" if training.weight_decay else ""
+    return (
+        f"{model}: {training.epochs} epochs of {training.optimizer} at "
+        f"{training.learning_rate:g}{decay}, {batch}, {training.dtype}, {training.protocol}"
+    )
+
+
+def _scores_table(comparison: Comparison) -> Table:
+    seeds = len(comparison.spec.seeds)
+    title = "Test scores by the right link"
+    title += f", mean over {seeds} seeds (± SE)" if seeds > 1 else ""
+    table = _table(title)
+    table.add_column("", min_width=11, overflow="fold")
+    for heading in ("log loss", "Brier", "accuracy", "AUC", "ECE (floor)", "slope"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for result in comparison.formulations:
+        table.add_row(*_scores_row(result, result.name, recovered=False))
+        if result.recovered:
+            table.add_row(*_scores_row(result, "  recovered", recovered=True))
+    base = comparison.baselines
+    table.add_section()
+    _baseline(table, "class prior", base.prior_log_loss, base.majority)
+    _baseline(table, "MLE", base.likelihood_log_loss)
+    _baseline(table, "true model", base.true_log_loss)
+    _baseline(table, "entropy", base.entropy_floor)
+    return table
+
+
+def _baseline(
+    table: Table, name: str, log_loss: float | None, accuracy: float | None = None
+) -> None:
+    if log_loss is not None:
+        accuracy_text = "" if accuracy is None else _number(accuracy)
+        table.add_row(name, _number(log_loss, 5), "", accuracy_text, "", "", "", style="dim")
+
+
+def _scores_row(result: FormulationResult, name: str, *, recovered: bool) -> list[str]:
+    def mean(metric: str, digits: int = 4) -> str:
+        return _number(result.mean(metric, recovered=recovered), digits)
+
+    loss = _with_error(result.aggregate("log_loss", recovered=recovered))
+    ece = f"{mean('ece')} ({mean('ece_noise_floor')})"
+    label = name if result.status == "finished" else f"{name} (diverged)"
+    return [
+        escape(label), loss, mean("brier"), mean("accuracy"), mean("auc"), ece, mean("slope", 3),
+    ]  # fmt: skip
+
+
+def _show_reading(comparison: Comparison, console: Console) -> None:
+    """Sentences that say what the table does not."""
+    first = comparison.formulations[0].trials[0].test
+    whose = "" if first is None else f" of the {first.ece_of}"
+    console.print(
+        Text(
+            f"Losses in nats. ECE{whose} over 15 groups of equal mass; (floor): what calibrated "
+            "predictions would show. Slope: 1 is calibrated."
+        )
+    )
+    if len(comparison.formulations) > 1:
+        console.print(Text(_difference_sentence(comparison)))
+    for result in comparison.formulations:
+        if result.formulation.resolved_link.name == "normalised-sigmoid":
+            console.print(Text(f"{result.name}: {result.formulation.resolved_link.formula}."))
+    for sentence in _distance_sentences(comparison):
+        console.print(Text(sentence))
+    console.print()
+
+
+def _difference_sentence(comparison: Comparison) -> str:
+    """How far apart the best probabilities of the formulations score."""
+    losses = {
+        result.name: loss
+        for result in comparison.formulations
+        if (loss := result.mean("log_loss", recovered=result.recovered)) is not None
+    }
+    if len(losses) < 2:
+        return "Too few formulations finished to compare them."
+    best, worst = min(losses, key=losses.__getitem__), max(losses, key=losses.__getitem__)
+    gap = losses[worst] - losses[best]
+    return f"Lowest log loss: {best}; highest: {worst}, {gap:.5f} nats above it."
+
+
+def _distance_sentences(comparison: Comparison) -> Iterable[str]:
+    """How far each formulation is from the maximum likelihood estimate."""
+    distances = {r.name: r.distance for r in comparison.formulations if r.distance is not None}
+    if not distances:
+        return
+    listed = ", ".join(f"{name} {value:.2g}" for name, value in distances.items())
+    worst = max(distances.values())
+    training = comparison.spec.training
+    if worst > 0.1:
+        yield (
+            f"{training.epochs} epochs have not converged. Largest distance of a coefficient from "
+            f"the maximum likelihood estimate (MLE), in standard errors: {listed}."
+        )
+    else:
+        yield f"Converged: within {worst:.1g} standard errors of the maximum likelihood estimate."
+
+
+def _show_parameters(comparison: Comparison, console: Console) -> None:
+    likelihood = comparison.likelihood
+    shown = [result for result in comparison.formulations if result.parameters]
+    if not shown:
+        return
+    kinds: dict[tuple[str, ...], list[FormulationResult]] = {}
+    for result in shown:
+        against = tuple(dict.fromkeys((p.log_odds, p.against) for p in result.parameters))
+        kinds.setdefault(tuple(map(str, against)), []).append(result)
+    for group in kinds.values():
+        console.print(_parameters_table(group))
+    if likelihood is not None and likelihood.status != "maximum":
+        console.print(Text(f"No maximum likelihood estimate ({likelihood.status})."))
+        console.print(Text(likelihood.message))
+    for result in shown:
+        if result.parameters_note and (likelihood is None or likelihood.status == "maximum"):
+            console.print(Text(f"{result.name}: {result.parameters_note}."))
+    console.print()
+
+
+def _parameters_table(group: Sequence[FormulationResult]) -> Table:
+    first = group[0].parameters
+    classes = list(dict.fromkeys(p.log_odds for p in first))
+    against = first[0].against
+    title = f"Log-odds of {classes[0]} against {against}"
+    if len(classes) > 1:
+        title = f"Log-odds against {against}"
+    table = _table(f"{title}, per unit (± SE)")
+    if len(classes) > 1:
+        table.add_column("class")
+    table.add_column("feature", overflow="ellipsis", max_width=22)
+    truth = any(p.truth is not None for p in first)
+    estimate = any(p.estimate is not None for p in first)
+    for heading, wanted in (("truth", truth), ("MLE", estimate)):
+        if wanted:
+            table.add_column(heading, justify="right", no_wrap=True)
+    for result in group:
+        table.add_column(escape(result.name), justify="right")
+    chosen = _most_important(first)
+    for i in chosen:
+        parameter = first[i]
+        row = [escape(parameter.log_odds)] if len(classes) > 1 else []
+        row.append(escape(parameter.feature))
+        if truth:
+            row.append(_number(parameter.truth))
+        if estimate:
+            row.append(_plus_minus(parameter.estimate, parameter.estimate_se))
+        row += [
+            _plus_minus(
+                result.parameters[i].mean,
+                result.parameters[i].standard_error if len(group) == 1 else None,
+            )
+            for result in group
+        ]
+        table.add_row(*row)
+    if len(chosen) < len(first):
+        table.caption = f"{len(chosen)} of {len(first)}, the largest; --json and --out give all"
+    return table
+
+
+def _most_important(parameters: Sequence[Parameter]) -> list[int]:
+    """The rows to show: the largest in standard errors (or in size), in their own order."""
+
+    def size(i: int) -> float:
+        p = parameters[i]
+        return abs(p.mean) / (p.standard_error or p.estimate_se or 1.0)
+
+    ranked = sorted(range(len(parameters)), key=size, reverse=True)
+    return sorted(ranked[: MOST_FEATURES + 1])
+
+
+def _timings_table(comparison: Comparison) -> Table:
+    table = _table("Time: median (quartiles)")
+    table.add_column("")
+    for heading in ("step", "data", "evaluation", "loss alone*"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("fit, all seeds", justify="right")
+    for result in comparison.formulations:
+        phases = (result.timings[p] for p in ("step", "data", "evaluation", "loss"))
+        table.add_row(escape(result.name), *map(_spread, phases), _seconds(result.fit_seconds))
+    table.caption = "* torch's own loss, forward and backward, timed apart"
+    return table
+
+
+def show_sigmoid_scores(
+    scores: Sequence[SigmoidScore], title: str, console: Console, *, published: bool
+) -> None:
+    """Print right figures beside those that a sigmoid on every output gives."""
+    table = _table(title)
+    table.add_column("")
+    table.add_column("right", justify="right")
+    if published:
+        table.add_column("as published", justify="right")
+    table.add_column("by sigmoids / sum", justify="right")
+    table.add_column("by sigmoids", justify="right")
+    as_published = {model.formulation: model.published_log_loss for model in PUBLISHED}
+    for score in scores:
+        row = [escape(score.formulation), _number(score.right, 6)]
+        if published:
+            row.append(_number(as_published[score.formulation], 6))
+        wrong = bool(score.findings)
+        for value in (score.renormalised, score.raw):
+            shown = _number(value, 6)
+            row.append(f"[red]{shown}[/red]" if wrong else shown)
+        table.add_row(*row)
+    console.print(table)
+    for score in scores:
+        console.print(Text(f"{score.formulation}: {score.reason}."))
+        for found in score.findings:
+            _indented(console, f"{found.code} {found.name}: {found.message}")
+    console.print()
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
+        collapse_padding=True,
+    )
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _with_error(aggregate: Aggregate) -> str:
+    if aggregate.mean is None:
+        return "-"
+    if aggregate.se is None:
+        return f"{aggregate.mean:.5f}"
+    return f"{aggregate.mean:.5f} ±{aggregate.se:.5f}"
+
+
+def _plus_minus(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "-"
+    shown = f"{value:.4g}"
+    return shown if error is None else f"{shown} ±{error:.2g}"
+
+
+def _spread(spread: Spread | None) -> str:
+    if spread is None:
+        return "-"
+    scale, unit = _unit(spread.median)
+    lower, median, upper = (v * scale for v in (spread.lower, spread.median, spread.upper))
+    return f"{_short(median)} {unit} ({_short(lower)}-{_short(upper)})"
+
+
+def _seconds(seconds: float) -> str:
+    scale, unit = _unit(seconds)
+    return f"{_short(seconds * scale)} {unit}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def _unit(seconds: float) -> tuple[float, str]:
+    if seconds < 1e-3:
+        return 1e6, "µs"
+    return (1e3, "ms") if seconds < 1 else (1.0, "s")
