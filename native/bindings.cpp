@@ -3,11 +3,15 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <vector>
 
 #include "histogram.hpp"
+#include "parallel.hpp"
+#include "sigmoid.hpp"
 
 namespace nb = nanobind;
 
@@ -52,6 +56,41 @@ nb::tuple log_odds_histogram(Column<double> score, Column<std::uint8_t> label,
                         give_to_numpy(std::move(probability_sums), bins));
 }
 
+// Columns of one task: 64 KiB of logits and slopes, and enough of them to outweigh its dispatch.
+constexpr std::size_t columns_per_task = 8192;
+
+// Addresses instead of arrays: an array argument costs more than the arithmetic of a small call.
+// The caller in Python has checked shapes, dtype and layout.
+void sigmoid_sums(std::uintptr_t logits, std::uintptr_t coefficients, std::uintptr_t total,
+                  std::uintptr_t slope, std::uintptr_t values, std::size_t members,
+                  std::size_t outputs, std::size_t columns, std::size_t coefficient_stride,
+                  std::size_t coefficient_member, std::size_t total_member, unsigned threads) {
+  static const xent::SigmoidSum sum = xent::find_sigmoid_sum();
+  const xent::SigmoidRows rows{reinterpret_cast<const float*>(logits),
+                               reinterpret_cast<const float*>(coefficients),
+                               reinterpret_cast<const float*>(total),
+                               reinterpret_cast<float*>(slope),
+                               columns,
+                               outputs,
+                               coefficient_stride,
+                               coefficient_member,
+                               total_member};
+  const std::size_t pieces = (columns + columns_per_task - 1) / columns_per_task;
+  std::vector<double> sums(members * outputs * pieces);
+  nb::gil_scoped_release release;
+  xent::run_tasks(sums.size(), threads, [&](std::size_t task) {
+    const std::size_t first = task % pieces * columns_per_task;
+    sums[task] = sum(rows, task / pieces, first, std::min(columns_per_task, columns - first));
+  });
+  auto* value = reinterpret_cast<double*>(values);
+  for (std::size_t member = 0; member < members; ++member) {
+    value[member] = 0.0;
+    for (std::size_t i = 0; i < outputs * pieces; ++i) {
+      value[member] += sums[member * outputs * pieces + i];
+    }
+  }
+}
+
 }  // namespace
 
 NB_MODULE(_native, module) {
@@ -61,4 +100,6 @@ NB_MODULE(_native, module) {
              nb::arg("label").noconvert(), nb::arg("weight").noconvert().none(),
              nb::arg("probability").noconvert(), nb::arg("limit"), nb::arg("bins"),
              "Sums of weight, weight * label and weight * probability per bin of the score.");
+  module.def("sigmoid_sums", &sigmoid_sums,
+             "Losses of independent sigmoids summed per stack member, and their slopes.");
 }

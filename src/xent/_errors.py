@@ -26,7 +26,12 @@ class InputError(XentError, ValueError):
     """
 
     def __init__(self, subject: str, required: str, found: str, repair: str) -> None:
-        super().__init__(f"{subject} must be {required}; got {found}. {repair}")
+        # Kept as they came, so that the error can be pickled on its way out of a worker process.
+        super().__init__(subject, required, found, repair)
+
+    def __str__(self) -> str:
+        subject, required, found, repair = self.args
+        return f"{subject} must be {required}; got {found}. {repair}"
 
 
 class MissingExtraError(XentError, ImportError):
@@ -37,6 +42,10 @@ class MissingExtraError(XentError, ImportError):
     """
 
     def __init__(self, purpose: str, package: str, extra: str) -> None:
-        super().__init__(
+        super().__init__(purpose, package, extra)
+
+    def __str__(self) -> str:
+        purpose, package, extra = self.args
+        return (
             f"{purpose} needs {package}, which is not installed. Run: pip install 'xent[{extra}]'"
         )

@@ -79,22 +79,35 @@ def _against_first(classes: int) -> Array:
     return np.hstack([-np.ones((classes - 1, 1)), np.eye(classes - 1)])
 
 
+def _one_logit(_: int) -> Array:
+    return np.array([[1.0]])
+
+
+def _twice_the_logit(_: int) -> Array:
+    return np.array([[2.0]])
+
+
+def _each_by_itself(classes: int) -> Array:
+    return np.eye(classes)
+
+
+# Functions of this module rather than lambdas, so that a formulation can travel to other processes.
 LINKS: dict[str, Link] = {
     link.name: link
     for link in (
-        Link("sigmoid", "P(1) = sigmoid(z)", _sigmoid_pair, lambda _: np.array([[1.0]])),
+        Link("sigmoid", "P(1) = sigmoid(z)", _sigmoid_pair, _one_logit),
         Link(
             "symmetric-softmax",
             "P = softmax(-z, z), so P(1) = sigmoid(2 z)",
             _symmetric_pair,
-            lambda _: np.array([[2.0]]),
+            _twice_the_logit,
         ),
         Link("softmax", "P = softmax(z)", log_softmax, _against_first),
         Link(
             "normalised-sigmoid",
             "P(k) = sigmoid(z_k) / sum over j of sigmoid(z_j)",
             _normalised_sigmoids,
-            np.eye,
+            _each_by_itself,
             log_odds_of="rest",
         ),
     )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
@@ -65,16 +67,15 @@ def main(arguments: list[str] | None = None) -> None:
 
     With XENT_TRACEBACK=1 in the environment the traceback is shown all the same.
     """
-    if os.environ.get("XENT_TRACEBACK"):
-        group(arguments, prog_name="xent")
     try:
         code = group(arguments, prog_name="xent", standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(error.exit_code)
-    except XentError as error:
-        click.echo(f"Error: {error}", err=True)
         sys.exit(BAD_INPUT)
+    except click.ClickException as error:
+        _fail(_describe(error), error.exit_code)
+    except XentError as error:
+        _fail(str(error), BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(INTERRUPTED)
@@ -82,7 +83,20 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        click.echo(f"Error: {reason} (XENT_TRACEBACK=1 shows where)", err=True)
-        sys.exit(INTERNAL)
+        _fail(f"{type(error).__name__}: {error} (XENT_TRACEBACK=1 shows where)", INTERNAL)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    if os.environ.get("XENT_TRACEBACK"):
+        traceback.print_exc()
+    click.echo(f"Error: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def _describe(error: click.ClickException) -> str:
+    """What is wrong with the usage, and where the right usage is written."""
+    command = (
+        error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "xent"
+    )
+    return f"{error.format_message()} Try: {command} --help"

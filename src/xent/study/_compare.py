@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from xent._errors import InputError
+from xent.study._columns import Table
 from xent.study._comparison import Comparison
 from xent.study._dataset import DataSpec
 from xent.study._formulations import Formulation
 from xent.study._models import Factory, ModelSpec
 from xent.study._run import run_study
+from xent.study._sources import table_of
 from xent.study._spec import StudySpec
 from xent.study._training import TrainingSpec
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def compare(
-    data: str | PathLike[str] | DataSpec,
+    data: str | PathLike[str] | pd.DataFrame | tuple[Any, Any],
     target: str | None = None,
     *,
-    formulations: Sequence[str | Formulation] = (),
+    formulations: str | Sequence[str | Formulation] = (),
     seeds: int | Sequence[int] = 10,
     model: str | Factory = "linear",
     widths: Sequence[int] = (),
     head: str | None = None,
+    test: float | str | PathLike[str] = 0.2,
+    validation: float = 0.1,
+    stratify: bool = True,
+    group: str | None = None,
+    weight: str | None = None,
+    positive: str | None = None,
+    classes: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    split_seed: int = 0,
+    standardize: bool = True,
     optimizer: str = "adam",
     learning_rate: float = 0.1,
     epochs: int = 50,
@@ -48,8 +66,9 @@ def compare(
 
     Args:
         data: a CSV, TSV, Parquet or ``.npz`` file, ``sklearn:NAME``, ``synthetic:KEY=VALUE,...``,
-            ``bce-versus-ce``, or a ``DataSpec`` with parts, weights and groups.
-        target: column of classes (CSV and Parquet).
+            ``bce-versus-ce``, a pandas DataFrame, or a pair ``(X, y)`` of a matrix or DataFrame
+            ``(rows, features)`` and one class a row.
+        target: column of classes (files and DataFrames).
         formulations: names such as ``"bce"`` or ``"ce2+smoothing=0.1"``, or ``Formulation``
             objects; by default ``bce, ce1, ce2`` for two classes and ``ce, ovr`` for more.
         seeds: how many (0, 1, ...), or which.
@@ -57,6 +76,16 @@ def compare(
             ``(n_features, n_outputs) -> nn.Module``.
         widths: hidden widths of an mlp.
         head: name of the final ``nn.Linear`` of a factory's module.
+        test: rows to test on: a fraction, or a file with the same columns.
+        validation: fraction of the rows for validation curves; 0 for none.
+        stratify: keep the classes' shares in every part.
+        group: column; rows that share its value stay in one part.
+        weight: column of sample weights.
+        positive: the class of two that becomes class 1.
+        classes: keep only rows of these classes.
+        drop: columns that are no features.
+        split_seed: decides the split.
+        standardize: centre and scale numbers by the training part.
         optimizer: ``adam``, ``adamw``, ``sgd`` or ``lbfgs``.
         learning_rate: step size.
         epochs: passes over the training rows.
@@ -84,12 +113,25 @@ def compare(
     >>> result.summary[["formulation", "log_loss"]].shape
     (3, 2)
     """
-    kind, factory = (model, None) if isinstance(model, str) else ("factory", model)
+    source, table = _source(data, target)
     spec = StudySpec(
-        data=data if isinstance(data, DataSpec) else DataSpec(str(data), target),
-        formulations=tuple(formulations),
-        seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
-        model=ModelSpec(kind, tuple(widths), head, factory),
+        data=DataSpec(
+            source=source,
+            target=target,
+            test=fspath(test) if isinstance(test, PathLike) else test,
+            validation=validation,
+            stratify=stratify,
+            group=group,
+            weight=weight,
+            positive=positive,
+            classes=_names("classes", classes),
+            drop=_names("drop", drop),
+            split_seed=split_seed,
+            standardize=standardize,
+        ),
+        formulations=_formulations(formulations),
+        seeds=_whole_numbers("seeds", range(seeds) if isinstance(seeds, int) else seeds),
+        model=_model(model, widths, head),
         training=TrainingSpec(
             optimizer=optimizer,
             learning_rate=learning_rate,
@@ -106,8 +148,51 @@ def compare(
     )
     return run_study(
         spec,
+        table=table,
         out=None if out is None else Path(out),
         executor=executor,
         jobs=jobs,
         progress=progress,
     )
+
+
+def _source(data: object, target: str | None) -> tuple[str, Table | None]:
+    """What the specification calls the data, and the data themselves where they are in memory."""
+    if isinstance(data, str | PathLike):
+        return fspath(data), None
+    table = table_of(data)
+    if target is not None and table.target is not None:
+        raise InputError(
+            "compare: target", "left out for a pair (X, y)", repr(target), "Its target is y."
+        )
+    return table.name, table
+
+
+def _formulations(given: str | Sequence[str | Formulation]) -> tuple[str | Formulation, ...]:
+    """Names may also come in one string, as on the command line."""
+    if isinstance(given, str):
+        return tuple(name.strip() for name in given.split(",") if name.strip())
+    return (given,) if isinstance(given, Formulation) else tuple(given)
+
+
+def _model(model: str | Factory, widths: Sequence[int], head: str | None) -> ModelSpec:
+    hidden = _whole_numbers("widths", widths)
+    if isinstance(model, str):
+        return ModelSpec(model, hidden, head)
+    name = getattr(model, "__qualname__", type(model).__name__)
+    return ModelSpec(f"{getattr(model, '__module__', '')}:{name}", hidden, head, model)
+
+
+def _names(option: str, given: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise InputError(f"compare: {option}", "a list of names", repr(given), f"Try [{given!r}].")
+    return tuple(map(str, given))
+
+
+def _whole_numbers(option: str, given: Iterable[int]) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(number) for number in given)
+    except TypeError:
+        raise InputError(
+            f"compare: {option}", "a list of whole numbers", repr(given), "Try [0, 1, 2]."
+        ) from None

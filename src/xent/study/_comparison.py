@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xent._links import Array
 from xent.scoring import Finding, Scores
 from xent.study._dataset import Dataset
 from xent.study._evaluation import Trial
@@ -107,7 +106,7 @@ class Parameter:
     truth: float | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FormulationResult:
     """One formulation over all its seeds.
 
@@ -129,6 +128,9 @@ class FormulationResult:
     timings: dict[str, Spread | None]
     parameters: tuple[Parameter, ...]
     parameters_note: str
+
+    def __repr__(self) -> str:
+        return f"<FormulationResult {self.name}: {len(self.trials)} trials, {self.status}>"
 
     @property
     def name(self) -> str:
@@ -184,7 +186,7 @@ class Baselines:
     likelihood_log_loss: float | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """The result of ``xent.compare``.
 
@@ -208,6 +210,11 @@ class Comparison:
     findings: tuple[Finding, ...]
     environment: dict[str, str | int | bool]
     seconds: float
+
+    def __repr__(self) -> str:
+        names = ", ".join(result.name for result in self.formulations)
+        seeds = f"{len(self.spec.seeds)} seed{'s' * (len(self.spec.seeds) > 1)}"
+        return f"<Comparison of {names} on {self.dataset.name}: {seeds}>"
 
     def __getitem__(self, name: str) -> FormulationResult:
         """Return the result of the formulation of that name."""
@@ -348,9 +355,3 @@ def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         merged.append(replace(first, message=first.message + also))
     severity = {"error": 0, "warning": 1, "note": 2}
     return tuple(sorted(merged, key=lambda each: severity[each.level]))
-
-
-def stack_coefficients(trials: Sequence[Trial]) -> Array | None:
-    """Coefficients of the finished trials, ``(trials, log-odds, features + 1)``, or None."""
-    found = [t.coefficients for t in trials if t.coefficients is not None]
-    return np.stack(found) if found else None

@@ -86,17 +86,17 @@ class LinearLoss:
     def _hessian(self, outputs: Tensor, slope: Tensor) -> Tensor:
         n_outputs, width = outputs.shape[1], self.design.shape[1]
         hessian = torch.zeros((n_outputs, width, n_outputs, width), dtype=torch.float64)
+        if not slope.requires_grad:  # a loss that is linear in the outputs
+            return hessian.reshape(n_outputs * width, -1)
         for first in range(n_outputs):
             # Rows don't share outputs, so the derivative of a column's sum is the row's own.
-            if not slope.requires_grad:
-                break
             (curvature,) = torch.autograd.grad(
                 slope[:, first].sum(), outputs, retain_graph=True, materialize_grads=True
             )
             for second in range(first + 1):
                 block = self.design.T @ (self.design * curvature[:, second, None])
                 hessian[first, :, second] = block
-                hessian[second, :, first] = block.T
+                hessian[second, :, first] = block
         return hessian.reshape(n_outputs * width, -1)
 
 
@@ -151,7 +151,7 @@ def _recorded(loss: LinearLoss, curve: list[float]) -> Callable[[Array], Derivat
 
     def evaluate(flat: Array) -> Derivatives:
         value, gradient, hessian = loss(flat)
-        curve.append(min([value, *curve[-1:]]))
+        curve.append(float(np.fmin(value, curve[-1])) if curve else value)
         return value, gradient, hessian
 
     return evaluate

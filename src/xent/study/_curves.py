@@ -40,22 +40,23 @@ def draw_curves(comparison: Comparison) -> str:
         for axis, (curve, title) in zip(axes, panels, strict=True):
             _draw_panel(axis, comparison, curve, title)
         axes[0].set_ylabel("objective (nats)")
-        axes[-1].legend(frameon=False)
+        _draw_legend(axes[-1], comparison)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Title": "Learning curves"})
     return text.getvalue()
 
 
 def _draw_panel(axis: Axes, comparison: Comparison, curve: str, title: str) -> None:
-    longest = 1
+    longest = 0
     for i, result in enumerate(comparison.formulations):
-        curves: Array = np.stack([getattr(trial, curve) for trial in result.trials])
+        finished = [trial for trial in result.trials if trial.status == "finished"]
+        curves: Array = np.stack([getattr(trial, curve) for trial in finished or result.trials])
         epochs = np.arange(1, curves.shape[1] + 1)
-        longest = max(longest, len(epochs))
         colour, style = COLOURS[i % len(COLOURS)], STYLES[i % len(STYLES)]
         known = np.isfinite(curves).all(axis=0)
+        longest = max(longest, int(known.sum()))
         lower, median, upper = np.quantile(curves[:, known], [0.25, 0.5, 0.75], axis=0)
-        axis.plot(epochs[known], median, style, color=colour, label=_escape(result.name))
+        axis.plot(epochs[known], median, style, color=colour)
         if len(curves) > 1:
             axis.fill_between(epochs[known], lower, upper, color=colour, alpha=0.2, linewidth=0)
     axis.set_title(title, fontsize=9)
@@ -65,6 +66,10 @@ def _draw_panel(axis: Axes, comparison: Comparison, curve: str, title: str) -> N
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _escape(name: str) -> str:
-    """A name as literal text: matplotlib would read dollars as mathematics."""
-    return name.replace("$", r"\$")
+def _draw_legend(axis: Axes, comparison: Comparison) -> None:
+    """Name the lines; the names are put in last, as matplotlib leaves out those that begin "_"."""
+    results = comparison.formulations
+    legend = axis.legend(axis.get_lines(), [str(i) for i in range(len(results))], frameon=False)
+    for text, result in zip(legend.get_texts(), results, strict=True):
+        # As literal text: matplotlib would read dollars as mathematics.
+        text.set_text(result.name.replace("$", r"\$"))

@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 
 from xent._errors import InputError
 from xent._links import Array
-from xent.study._columns import Table, counted, listed, quoted
-from xent.study._encoding import Selection, encode, fit_encoding, mean_and_deviation
+from xent.study._columns import (
+    Column,
+    Table,
+    UnusableColumn,
+    as_categories,
+    counted,
+    listed,
+    quoted,
+)
+from xent.study._encoding import Encoding, Selection, encode, fit_encoding, mean_and_deviation
 from xent.study._giveaways import LeakWarning, find_giveaways
 from xent.study._parts import PartRows, check_fractions, split_rows
 from xent.study._roles import Roles, assign_roles, groups_of, weights_of
@@ -125,6 +133,7 @@ class Dataset:
         truth: of synthetic data; None otherwise.
         notes: what was done to the data, in sentences.
         warnings: features that may give the target away.
+        constant: columns with one value on every training row, which are no features.
         fingerprint: SHA-256 in hexadecimal of the encoded parts and the names.
     """
 
@@ -140,6 +149,7 @@ class Dataset:
     truth: Truth | None
     notes: tuple[str, ...]
     warnings: tuple[LeakWarning, ...]
+    constant: tuple[str, ...] = ()
     fingerprint: str = ""
 
     @property
@@ -149,10 +159,14 @@ class Dataset:
         return {name: part for name, part in parts.items() if part is not None}
 
 
-def load_dataset(spec: DataSpec) -> Dataset:
+def load_dataset(spec: DataSpec, table: Table | None = None) -> Dataset:
     """Read the data and make them ready: classes numbered, rows split, features encoded.
 
     The result depends on the spec and the data alone, not on NumPy's global state.
+
+    Args:
+        spec: which data, and how to use them.
+        table: the data where they are in memory (:func:`table_of`); ``spec.source`` is not read.
 
     Raises:
         InputError: the source, a column or an option can't be used; the message says which.
@@ -162,12 +176,14 @@ def load_dataset(spec: DataSpec) -> Dataset:
     >>> {name: part.features.shape for name, part in data.parts.items()}
     {'train': (70, 2), 'validation': (10, 2), 'test': (20, 2)}
     """
-    if spec.source == _STUDY:
+    if table is not None:
+        dataset = _load_table(spec, table)
+    elif spec.source == _STUDY:
         dataset = _load_study(spec)
     elif is_synthetic(spec.source):
         dataset = _load_synthetic(spec)
     else:
-        dataset = _load_table(spec)
+        dataset = _load_table(spec, None)
     return replace(dataset, fingerprint=_fingerprint(dataset))
 
 
@@ -287,12 +303,12 @@ def _assemble_synthetic(
     )
 
 
-def _load_table(spec: DataSpec) -> Dataset:
+def _load_table(spec: DataSpec, table: Table | None) -> Dataset:
     if not isinstance(spec.test, str):
         _check_test_fraction(spec.test)
     fraction = 0.0 if isinstance(spec.test, str) else spec.test
     check_fractions(spec.validation, fraction, spec.split_seed)
-    table = read_table(spec.source)
+    table = read_table(spec.source) if table is None else table
     roles = assign_roles(
         table, target=spec.target, weight=spec.weight, group=spec.group, drop=spec.drop
     )
@@ -401,6 +417,21 @@ def _assemble_table(spec: DataSpec, roles: Roles, selections: list[_Selection]) 
         truth=None,
         notes=(*notes, *_note_absent_classes(validation, test, target.class_names)),
         warnings=find_giveaways(columns, training.rows, training.classes, len(target.class_names)),
+        constant=_constant_columns(columns, encoding, training.rows),
+    )
+
+
+def _constant_columns(
+    columns: Mapping[str, Column], encoding: Encoding, rows: NDArray[np.int64]
+) -> tuple[str, ...]:
+    """The columns that the encoding left out because nothing varies in them."""
+    encoded = {block.column for block in encoding.blocks}
+    return tuple(
+        name
+        for name, column in columns.items()
+        if name not in encoded
+        and not isinstance(column, UnusableColumn)
+        and np.unique(as_categories(column).codes[rows]).size == 1
     )
 
 

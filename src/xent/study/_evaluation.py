@@ -1,7 +1,8 @@
 """From a trained model to what it is worth: the scores, parameters and findings of one trial.
 
-Nothing here shares code with training: outputs are computed again in float64, probabilities come
-from the formulation's link, and the objective is summed from its definition.
+Nothing here shares code with training: a perceptron's outputs are computed again in float64,
+probabilities come from the formulation's link, and ``_reproduction`` sums the objective from its
+definition.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xent._links import Array, log_sigmoid
+from xent._links import Array
 from xent.scoring import (
     Finding,
     Scores,
@@ -25,6 +26,8 @@ from xent.study._likelihood import to_original_units
 from xent.study._maximum_likelihood import MaximumLikelihood
 from xent.study._models import perceptron_outputs
 from xent.study._objectives import Objective
+from xent.study._reproduction import reproduce_objective
+from xent.study._spec import StudySpec
 from xent.study._tasks import Outcome
 
 # A coefficient farther than this from the optimum, in standard errors, is worth a note.
@@ -90,42 +93,45 @@ def evaluate_trial(
     outcome: Outcome,
     objective: Objective,
     dataset: Dataset,
+    spec: StudySpec,
     likelihood: MaximumLikelihood | None,
     key: str,
-    *,
-    linear: bool,
-    penalised: bool,
 ) -> Trial:
-    """Score one trained model and look for what is wrong with it."""
-    outputs = {
-        name: _outputs_of(outcome, name, part, linear_or_stack=outcome.outputs is None)
-        for name, part in dataset.parts.items()
-    }
-    if not all(np.isfinite(values).all() for values in outputs.values()):
+    """Score one trained model and look for what is wrong with it.
+
+    Args:
+        outcome: what training gave.
+        objective: what it minimised.
+        dataset: the rows to score.
+        spec: the study.
+        likelihood: maximum likelihood of the log-odds against class 0, or None.
+        key: names the trial.
+    """
+    outputs = _outputs_of_parts(outcome, dataset)
+    finite = all(np.isfinite(values).all() for values in outputs.values())
+    if outcome.diverged_at is not None or not finite or not np.isfinite(outcome.objective):
         return _diverged(outcome, objective, dataset, key)
-    log_q = {
-        name: objective.formulation.resolved_link.log_probabilities(values)
-        for name, values in outputs.items()
-    }
-    reproduced = reproduce_objective(objective, outputs["train"], log_q["train"], dataset.train)
-    train_loss = mean_log_loss(log_q["train"], dataset.train)
+    link = objective.formulation.resolved_link
+    log_q = {name: link.log_probabilities(values) for name, values in outputs.items()}
     validation = dataset.validation
     trial = Trial(
         key=key,
         formulation=objective.formulation.name,
         seed=outcome.seed,
-        status="finished" if outcome.diverged_at is None else "diverged",
-        diverged_at=outcome.diverged_at,
+        status="finished",
+        diverged_at=None,
         objective=outcome.objective,
-        objective_reproduced=reproduced,
+        objective_reproduced=reproduce_objective(
+            objective, outputs["train"], log_q["train"], dataset.train
+        ),
         gradient_norm=outcome.gradient_norm,
-        train_log_loss=train_loss,
+        train_log_loss=mean_log_loss(log_q["train"], dataset.train),
         validation_log_loss=(
             None if validation is None else mean_log_loss(log_q["validation"], validation)
         ),
         test=score_part(log_q["test"], dataset, "test"),
         recovered=None,
-        coefficients=log_odds_coefficients(objective, outcome, dataset) if linear else None,
+        coefficients=log_odds_coefficients(objective, outcome, dataset) if spec.linear else None,
         distance=None,
         parameters=outcome.parameters,
         log_probabilities=log_q["test"],
@@ -135,23 +141,34 @@ def evaluate_trial(
         findings=(),
     )
     trial = _with_recovery(trial, objective, outputs["test"], dataset)
-    if linear and likelihood is not None and objective.formulation.likelihood and not penalised:
+    if likelihood is not None and estimates_likelihood(objective, spec):
         trial = replace(trial, distance=distance_to(trial.coefficients, likelihood, dataset))
-    return replace(trial, findings=trial.findings + _find(trial, objective, dataset))
+    found = _find(trial, objective, dataset) + _find_unconverged(trial, spec)
+    return replace(trial, findings=trial.findings + found)
 
 
-def _outputs_of(outcome: Outcome, name: str, part: Part, *, linear_or_stack: bool) -> Array:
-    if linear_or_stack:
-        return perceptron_outputs(outcome.parameters, part.features)
-    assert outcome.outputs is not None
-    return outcome.outputs[name]
+def _outputs_of_parts(outcome: Outcome, dataset: Dataset) -> dict[str, Array]:
+    """Outputs by part: a module's as it gave them, a perceptron's computed again."""
+    if outcome.outputs is not None:
+        return outcome.outputs
+    with np.errstate(over="ignore", invalid="ignore"):
+        return {
+            name: perceptron_outputs(outcome.parameters, part.features)
+            for name, part in dataset.parts.items()
+        }
+
+
+def estimates_likelihood(objective: Objective, spec: StudySpec) -> bool:
+    """Whether the optimum of the objective is the maximum likelihood estimate against class 0."""
+    formulation = objective.formulation
+    against_reference = formulation.resolved_link.log_odds_of == "reference"
+    return formulation.likelihood and against_reference and spec.training.weight_decay == 0
 
 
 def _diverged(outcome: Outcome, objective: Objective, dataset: Dataset, key: str) -> Trial:
     name = objective.formulation.name
     epoch = outcome.diverged_at or len(outcome.train_curve)
     message = f"seed {outcome.seed}: the objective is no longer finite after epoch {epoch}."
-    shape = (len(dataset.test.target), len(dataset.class_names))
     return Trial(
         key=key,
         formulation=name,
@@ -168,51 +185,12 @@ def _diverged(outcome: Outcome, objective: Objective, dataset: Dataset, key: str
         coefficients=None,
         distance=None,
         parameters=outcome.parameters,
-        log_probabilities=np.full(shape, np.nan),
+        log_probabilities=np.full((len(dataset.test.target), len(dataset.class_names)), np.nan),
         recovered_log_probabilities=None,
         train_curve=outcome.train_curve,
         validation_curve=outcome.validation_curve,
         findings=(finding("training-diverged", name, message, {"epoch": float(epoch)}),),
     )
-
-
-def reproduce_objective(objective: Objective, outputs: Array, log_q: Array, part: Part) -> float:
-    """The mean objective from its definition, in NumPy.
-
-    ``sum over k of c_k (1 - q_k)^γ (-log q_k)`` over ``sum of weight x class weight[y]``. A
-    formulation of the user's is evaluated by its own loss, in float64.
-    """
-    if not objective.hand_written:
-        return _reproduce_by_loss(objective, outputs, part)
-    modifiers = objective.formulation.modifiers
-    rows = np.ones(len(part.target)) if part.weight is None else part.weight
-    row_weight = rows * objective.class_weights[part.target]
-    one_hot = np.eye(objective.classes)[part.target]
-    if objective.formulation.base == "ovr":
-        positive = (1 - modifiers.smoothing) * one_hot + modifiers.smoothing / 2
-        losses = _terms(positive, log_sigmoid(outputs), log_sigmoid(-outputs), modifiers.focal)
-        losses += _terms(1 - positive, log_sigmoid(-outputs), log_sigmoid(outputs), modifiers.focal)
-        return float(np.average(losses.mean(axis=1), weights=row_weight))
-    smooth = (1 - modifiers.smoothing) * one_hot + modifiers.smoothing / objective.classes
-    with np.errstate(divide="ignore"):
-        log_rest = np.log(-np.expm1(log_q))
-    terms = _terms(smooth * objective.class_weights, log_q, log_rest, modifiers.focal)
-    return float((terms.sum(axis=1) * rows).sum() / row_weight.sum())
-
-
-def _terms(coefficients: Array, log_q: Array, log_rest: Array, focal: float) -> Array:
-    with np.errstate(invalid="ignore"):
-        losses = np.where(coefficients == 0, 0.0, -coefficients * log_q)
-    return losses if focal == 0 else losses * np.exp(focal * log_rest)
-
-
-def _reproduce_by_loss(objective: Objective, outputs: Array, part: Part) -> float:
-    import torch
-
-    weight = None if part.weight is None else torch.from_numpy(part.weight)
-    with torch.no_grad():
-        loss = objective.mean_loss(torch.from_numpy(outputs), torch.from_numpy(part.target), weight)
-    return loss.item()
 
 
 def mean_log_loss(log_q: Array, part: Part) -> float:
@@ -300,23 +278,37 @@ def _find(trial: Trial, objective: Objective, dataset: Dataset) -> tuple[Finding
         reproduced=trial.objective_reproduced,
         log_loss=trial.train_log_loss if plain else None,
     )
-    linked = plain and not found
+    linked = not found and (plain or objective.hand_written)
     found += tuple(
-        # The link was just seen to be the loss's own: a slope is then the model's, not a scorer's.
+        # The link is known to be the loss's own: a slope is then the model's, not a scorer's.
         replace(each, raised_to=None) if linked and each.name == "log-odds-scaled" else each
         for each in prediction_findings(
             trial.best or trial.test, _best_rows(trial), dataset.test.target, subject=name
         )
         if each.name != "class-order"
     )
+    return found
+
+
+def _find_unconverged(trial: Trial, spec: StudySpec) -> tuple[Finding, ...]:
+    """Whether training stopped before the optimum, as far as that can be told."""
     if trial.distance is not None and trial.distance > CONVERGED:
         message = (
-            f"seed {trial.seed}: a coefficient is {trial.distance:.2g} standard errors away from "
+            f"a coefficient is {trial.distance:.2g} standard errors away from "
             "the maximum likelihood estimate."
         )
-        numbers = {"distance": trial.distance, "gradient_norm": trial.gradient_norm}
-        found += (finding("not-converged", name, message, numbers),)
-    return found
+    elif spec.training.converge and not trial.gradient_norm <= spec.training.gradient_norm:
+        message = (
+            f"the gradient norm is {trial.gradient_norm:.2g}, above the "
+            f"{spec.training.gradient_norm:g} that was asked for."
+        )
+    else:
+        return ()
+    numbers = {"gradient_norm": trial.gradient_norm}
+    if trial.distance is not None:
+        numbers["distance"] = trial.distance
+    message = f"seed {trial.seed}: {message}"
+    return (finding("not-converged", trial.formulation, message, numbers),)
 
 
 def _best_rows(trial: Trial) -> Array:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,9 +60,14 @@ class Formulation:
         binary_only: whether it exists for two classes only.
         likelihood: True claims that the mean loss *is* the log loss of the linked probabilities;
             the evaluation then holds the formulation to that.
-        modifiers: set by the grammar on built-in formulations.
+        modifiers: set by the grammar on built-in formulations; a loss of your own has its own
+            inside.
         recover: NumPy function of log-probabilities ``(rows, classes)`` to log-probabilities that
             undoes what the loss does to them (as focal and class weights do), or None.
+
+    Raises:
+        InputError: for a link that is not in the table, and for modifiers on a loss that is not
+            built in.
     """
 
     name: str
@@ -77,6 +82,27 @@ class Formulation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "link", find_link(self.link))
+        if self.modifiers and not self.built_in:
+            raise InputError(
+                f"formulation {self.name!r}: modifiers",
+                "left out with a loss of your own",
+                repr(self.modifiers),
+                "Write them into the loss, and give recover to undo them.",
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Links of the table travel by name: their functions need not pickle.
+        link = self.resolved_link
+        return {**self.__dict__, "link": link.name if LINKS.get(link.name) is link else link}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, link=find_link(state["link"]))
+
+    @property
+    def built_in(self) -> bool:
+        """Whether the loss is one of the table's, with or without modifiers."""
+        table = BUILT_IN.get(self.base)
+        return table is not None and self.loss is table.loss
 
     @property
     def resolved_link(self) -> Link:
@@ -123,13 +149,25 @@ def _ovr(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return losses.mean(dim=1)
 
 
+def _one_output(_: int) -> int:
+    return 1
+
+
+def _two_outputs(_: int) -> int:
+    return 2
+
+
+def _output_per_class(classes: int) -> int:
+    return classes
+
+
 BUILT_IN: dict[str, Formulation] = {
     formulation.name: formulation
     for formulation in (
         Formulation(
             "bce",
             "one logit z, binary cross entropy with logits",
-            lambda _: 1,
+            _one_output,
             _bce,
             LINKS["sigmoid"],
             binary_only=True,
@@ -138,7 +176,7 @@ BUILT_IN: dict[str, Formulation] = {
         Formulation(
             "ce1",
             "one logit z as the pair (-z, z), cross entropy",
-            lambda _: 1,
+            _one_output,
             _ce1,
             LINKS["symmetric-softmax"],
             binary_only=True,
@@ -147,7 +185,7 @@ BUILT_IN: dict[str, Formulation] = {
         Formulation(
             "ce2",
             "two logits, cross entropy",
-            lambda _: 2,
+            _two_outputs,
             _ce,
             LINKS["softmax"],
             binary_only=True,
@@ -156,7 +194,7 @@ BUILT_IN: dict[str, Formulation] = {
         Formulation(
             "ce",
             "one logit a class, cross entropy",
-            lambda classes: classes,
+            _output_per_class,
             _ce,
             LINKS["softmax"],
             likelihood=True,
@@ -165,7 +203,7 @@ BUILT_IN: dict[str, Formulation] = {
             "ovr",
             "one logit a class, one-vs-rest binary cross entropy (mean over classes), "
             "probabilities are the sigmoids divided by their sum",
-            lambda classes: classes,
+            _output_per_class,
             _ovr,
             LINKS["normalised-sigmoid"],
         ),
@@ -180,14 +218,12 @@ def find_formulations(names: Sequence[str | Formulation], classes: int) -> tuple
 
     Raises:
         InputError: for an unknown name or modifier, a formulation given twice, or one that does not
-            exist for this number of classes.
+            exist for this number of classes, or whose link does not fit its outputs.
 
     >>> [f.name for f in find_formulations(["bce", "ce2+smoothing=0.1"], classes=2)]
     ['bce', 'ce2+smoothing=0.1']
     """
-    found = tuple(
-        name if isinstance(name, Formulation) else _find_one(name, classes) for name in names
-    )
+    found = tuple(name if isinstance(name, Formulation) else _find_one(name) for name in names)
     if not found:
         raise InputError(
             "formulations", "at least one name", "none", "Give --formulations bce,ce2."
@@ -203,6 +239,7 @@ def find_formulations(names: Sequence[str | Formulation], classes: int) -> tuple
             )
         seen.add(formulation.name)
         _require_classes(formulation, classes)
+        _require_link(formulation, classes)
     return found
 
 
@@ -233,7 +270,28 @@ def _require_classes(formulation: Formulation, classes: int) -> None:
         )
 
 
-def _find_one(name: str, classes: int) -> Formulation:
+def _require_link(formulation: Formulation, classes: int) -> None:
+    """Try the link on outputs of zero: a link that does not fit must not score anything."""
+    link, n_outputs = formulation.resolved_link, formulation.outputs(classes)
+    log_q = np.asarray(link.log_probabilities(np.zeros((1, n_outputs))))
+    contrasts = formulation.contrasts(classes)
+    if log_q.shape != (1, classes):
+        found = f"an array of shape {log_q.shape} for one row"
+    elif not np.isclose(np.exp(log_q).sum(), 1.0, atol=1e-6):
+        found = f"probabilities that sum to {np.exp(log_q).sum():.6g}"
+    elif contrasts is not None and contrasts.shape[1:] != (n_outputs,):
+        found = f"contrasts of shape {contrasts.shape}"
+    else:
+        return
+    raise InputError(
+        f"formulation {formulation.name!r}: link {link.name}",
+        f"a map from {n_outputs} outputs to {classes} log-probabilities",
+        found,
+        "Give the link that belongs to the loss.",
+    )
+
+
+def _find_one(name: str) -> Formulation:
     if ":" in name.split("+", 1)[0]:
         return _import_formulation(name)
     base, *modifiers = name.split("+")
@@ -258,18 +316,24 @@ def modified(formulation: Formulation, modifiers: Modifiers) -> Formulation:
         return formulation
     parts = [formulation.base]
     if modifiers.smoothing:
-        parts.append(f"smoothing={modifiers.smoothing:g}")
+        parts.append(f"smoothing={_shortest(modifiers.smoothing)}")
     if modifiers.focal:
-        parts.append(f"focal={modifiers.focal:g}")
+        parts.append(f"focal={_shortest(modifiers.focal)}")
     if modifiers.weights is not None:
         weights = modifiers.weights
-        text = weights if isinstance(weights, str) else ":".join(f"{w:g}" for w in weights)
+        text = weights if isinstance(weights, str) else ":".join(map(_shortest, weights))
         parts.append(f"weights={text}")
     return replace(formulation, name="+".join(parts), modifiers=modifiers, likelihood=False)
 
 
+def _shortest(number: float) -> str:
+    """The shortest text that reads back as the same number, without the grammar's plus sign."""
+    return repr(float(number)).removesuffix(".0").replace("e+", "e")
+
+
 def _parse_modifiers(name: str, modifiers: Sequence[str]) -> Modifiers:
     parsed = Modifiers()
+    seen: set[str] = set()
     for modifier in modifiers:
         key, separator, value = modifier.partition("=")
         if not separator or key not in ("smoothing", "focal", "weights"):
@@ -279,6 +343,14 @@ def _parse_modifiers(name: str, modifiers: Sequence[str]) -> Modifiers:
                 repr(modifier),
                 f"The grammar is {_GRAMMAR}.",
             )
+        if key in seen:
+            raise InputError(
+                f"formulation {name!r}",
+                "given each modifier once",
+                f"{key}= twice",
+                "Leave one of them out.",
+            )
+        seen.add(key)
         if key == "weights":
             parsed = replace(parsed, weights=_parse_weights(name, value))
         elif key == "focal":

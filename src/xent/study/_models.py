@@ -70,7 +70,7 @@ def stream(seed: int, *purpose: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, *purpose]))
 
 
-BODY, HEAD, SHIFT, ORDER = range(4)
+BODY, HEAD, SHIFT, ORDER, DROPOUT = range(5)
 
 
 def draw_layer(random: np.random.Generator, n_out: int, n_in: int) -> Array:
@@ -176,12 +176,16 @@ class Stack:
         return gradients[::-1]
 
     def arrays(self, member: int) -> dict[str, Array]:
-        """The parameters of one member as float64 arrays, by layer name."""
+        """Copies of the parameters of one member as float64 arrays, by layer name."""
         last = len(self.layers) - 1
         return {
-            "head" if i == last else f"layer{i + 1}": layer[member].detach().double().cpu().numpy()
+            "head" if i == last else f"layer{i + 1}": _copied(layer[member])
             for i, layer in enumerate(self.layers)
         }
+
+
+def _copied(tensor: Tensor) -> Array:
+    return np.array(tensor.detach().to("cpu", torch.float64).numpy())
 
 
 def perceptron_outputs(parameters: dict[str, Array], features: Array) -> Array:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,22 +21,30 @@ from torch import Tensor, nn
 from xent._errors import InputError
 from xent._links import Array
 from xent.study._formulations import Formulation
-from xent.study._models import SHIFT, ModelSpec, draw_layer, stream
+from xent.study._models import DROPOUT, SHIFT, ModelSpec, draw_layer, stream
 from xent.study._objectives import Objective
 from xent.study._protocol import Scaling
 from xent.study._training import (
     Timings,
     TrainingSpec,
-    _elapsed,
     batch_order,
+    elapsed,
     first_divergence,
+    make_lbfgs,
 )
 
 EVALUATION_ROWS = 65536
 
 
 class ModulePart:
-    """One part of the data for a module: features and target by rows, on the device."""
+    """One part of the data for a module, by rows and on the device.
+
+    Args:
+        features: ``(rows, features)`` float64; kept in the dtype of the study.
+        target: ``(rows,)`` int64.
+        weight: ``(rows,)`` float64 sample weights, or None.
+        spec: gives the dtype and the device.
+    """
 
     def __init__(
         self,
@@ -65,18 +75,21 @@ def build_module(
 
     The starting point is drawn in log-odds form: the factory is called for ``classes - 1`` outputs,
     its body is taken over and its head is mapped into this parametrisation.
+
+    Raises:
+        InputError: if the factory gives no module, has no such head, or if more than the head
+            changes with the number of outputs.
     """
     factory = model.find_factory()
     n_outputs = formulation.outputs(classes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _seeded(seed):
         module = _require_module(factory(n_features, n_outputs), model)
-        contrasts = formulation.contrasts(classes)
-        if model.head is None or contrasts is None:
-            return module
-        if formulation.resolved_link.log_odds_of != "reference":
-            return module
-        torch.manual_seed(seed)
+    contrasts = formulation.contrasts(classes)
+    if model.head is None or contrasts is None:
+        return module
+    if formulation.resolved_link.log_odds_of != "reference":
+        return module
+    with _seeded(seed):
         start = _require_module(factory(n_features, classes - 1), model)
     _map_start(module, start, model.head, contrasts, seed, shift=shift)
     return module
@@ -86,7 +99,18 @@ def _map_start(
     module: nn.Module, start: nn.Module, head: str, contrasts: Array, seed: int, *, shift: bool
 ) -> None:
     own, source = find_head(module, head), find_head(start, head)
-    body = {k: v for k, v in start.state_dict().items() if not k.startswith(f"{head}.")}
+    # A module may be its own head: its name is then empty, and its parameters have no prefix.
+    prefix = f"{head}." if head else ""
+    body = {k: v for k, v in start.state_dict().items() if not k.startswith(prefix)}
+    known = module.state_dict()
+    for key, value in body.items():
+        if key not in known or known[key].shape != value.shape:
+            raise InputError(
+                "--head",
+                "the only part of the model whose shape depends on n_outputs",
+                f"{head!r}, while {key} changes too",
+                "Leave --head out, or build the rest of the model from n_features alone.",
+            )
     module.load_state_dict(body, strict=False)
     inverse = np.linalg.pinv(contrasts)
     n_outputs, n_in = own.weight.shape
@@ -115,7 +139,7 @@ def find_head(module: nn.Module, name: str) -> nn.Linear:
             "--head",
             "the name of the model's final nn.Linear",
             f"{name!r} ({'no such module' if found is None else type(found).__name__})",
-            f"Its nn.Linear modules are: {', '.join(linear) or 'none'}.",
+            f"Its nn.Linear modules are: {', '.join(map(repr, linear)) or 'none'}.",
         )
     return found
 
@@ -131,25 +155,32 @@ def _require_module(made: object, model: ModelSpec) -> nn.Module:
     return made
 
 
+@dataclass(frozen=True, eq=False)
 class ModuleTrained:
-    """A trained module and what its training gave, in the form of one member of a stack."""
+    """A trained module and what its training gave, as one member of a stack.
 
-    def __init__(
-        self,
-        module: nn.Module,
-        objective: float,
-        gradient_norm: float,
-        train_curve: Array,
-        validation_curve: Array,
-        timings: Timings,
-    ) -> None:
-        self.module = module
-        self.objective = objective
-        self.gradient_norm = gradient_norm
-        self.train_curve = train_curve
-        self.validation_curve = validation_curve
-        self.diverged_at = first_divergence(train_curve, objective)
-        self.timings = timings
+    Args:
+        module: the module itself, in evaluation mode.
+        objective: mean objective on the training part at the end, in evaluation mode.
+        gradient_norm: norm of its gradient.
+        train_curve: ``(epochs,)`` mean objective of the steps of each epoch, in training mode.
+        validation_curve: after each epoch, in evaluation mode; NaN where it was not followed.
+        timings: of this module alone.
+        diverged_at: epoch (from 1) in which the objective stopped being finite, or None.
+    """
+
+    module: nn.Module
+    objective: float
+    gradient_norm: float
+    train_curve: Array
+    validation_curve: Array
+    timings: Timings
+    diverged_at: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        one_step = len(self.timings.step) == len(self.train_curve)
+        diverged_at = first_divergence(self.train_curve, self.objective, one_step=one_step)
+        object.__setattr__(self, "diverged_at", diverged_at)
 
 
 def train_module(
@@ -169,21 +200,20 @@ def train_module(
     train_curve, validation_curve = np.zeros(spec.epochs), np.full(spec.epochs, np.nan)
     timings = Timings()
     begin = time.perf_counter()
-    with torch.random.fork_rng(devices=_cuda_devices(spec.device)):
-        torch.manual_seed(seed)
+    with _seeded(int(stream(seed, DROPOUT).integers(2**63)), spec.device):
         for epoch in range(spec.epochs):
             module.train()
             for rows, share in _batches(train, spec, seed, epoch, timings):
                 start = time.perf_counter()
                 value = _step(module, objective, rows, spec, optimizer)
                 train_curve[epoch] += value * share
-                timings.step.append(_elapsed(start, spec.device))
+                timings.step.append(elapsed(start, spec.device))
             if validation is not None:
                 start = time.perf_counter()
                 validation_curve[epoch] = module_objective(module, objective, validation)
-                timings.evaluation.append(_elapsed(start, spec.device))
-    timings.fit = _elapsed(begin, spec.device)
-    final, norm = _final_objective(module, objective, train)
+                timings.evaluation.append(elapsed(start, spec.device))
+        timings.fit = elapsed(begin, spec.device)
+        final, norm = _final_objective(module, objective, train)
     return ModuleTrained(module, final, norm, train_curve, validation_curve, timings)
 
 
@@ -194,7 +224,7 @@ def _final_objective(
     module.eval()
     module.zero_grad()
     total = 0.0
-    share = objective.row_weights(part.target, part.weight).sum()
+    share = objective.row_weights(part.target, part.weight, part.features.dtype).sum()
     for first in range(0, len(part), EVALUATION_ROWS):
         rows = slice(first, first + EVALUATION_ROWS)
         outputs = require_outputs(
@@ -211,8 +241,19 @@ def _final_objective(
     return total, math.sqrt(sum(squares))
 
 
-def _cuda_devices(device: str) -> list[torch.device]:
-    return [torch.device(device)] if device.startswith("cuda") else []
+@contextmanager
+def _seeded(seed: int, device: str = "cpu") -> Iterator[None]:
+    """Torch's random numbers from this seed, on the processor and the device, for a while."""
+    cuda = [torch.device(device)] if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=cuda):
+        if not (cuda or device == "cpu"):
+            torch.manual_seed(seed)
+        # torch.manual_seed would seed the devices that are not restored, too.
+        torch.default_generator.manual_seed(seed)
+        for own in cuda:
+            with torch.cuda.device(own):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
@@ -230,7 +271,7 @@ def _batches(
         rows = order[first : first + spec.batch_size]
         weight = None if part.weight is None else part.weight[rows]
         batch = part.features[rows], part.target[rows], weight
-        timings.data.append(_elapsed(start, spec.device))
+        timings.data.append(elapsed(start, spec.device))
         yield batch, len(rows) / len(part)
         start = time.perf_counter()
 
@@ -249,9 +290,12 @@ def _step(
         optimizer.zero_grad()
         outputs = require_outputs(module(features), len(features), objective.n_outputs)
         loss = objective.mean_loss(outputs, target, weight)
-        loss.backward()  # type: ignore[no-untyped-call]
         first.append(loss.item())
-        return first[-1]
+        if spec.optimizer == "lbfgs" and spec.weight_decay:
+            squares = [p.square().sum() for p in module.parameters() if p.requires_grad]
+            loss = loss + 0.5 * spec.weight_decay * torch.stack(squares).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
 
     if spec.optimizer == "lbfgs":
         optimizer.step(closure)
@@ -284,14 +328,12 @@ def _optimizer(
     own = list(find_head(module, head).parameters()) if head is not None else []
     known = {id(parameter) for parameter in own}
     body = [p for p in module.parameters() if id(p) not in known]
-    if not body and not own:
+    if not any(p.requires_grad for p in module.parameters()):
         raise InputError(
             "--model", "a module with parameters to train", "none", "Add at least one nn.Linear."
         )
     if spec.optimizer == "lbfgs":
-        return torch.optim.LBFGS(
-            [*body, *own], lr=spec.learning_rate, max_iter=1, line_search_fn="strong_wolfe"
-        )
+        return make_lbfgs([*body, *own], spec)
     groups: list[dict[str, object]] = [{"params": body}] if body else []
     if own:
         groups.append(
@@ -314,8 +356,9 @@ def _optimizer(
 def module_outputs(module: nn.Module, features: Tensor, n_outputs: int) -> Tensor:
     """Outputs in evaluation mode, by blocks of rows; the mode is left as it was found."""
     training = module.training
+    cuda = [features.device] if features.device.type == "cuda" else []
     module.eval()
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng(devices=cuda):
         outputs = [
             require_outputs(module(block), len(block), n_outputs)
             for block in torch.split(features, EVALUATION_ROWS)
@@ -333,5 +376,6 @@ def module_objective(module: nn.Module, objective: Objective, part: ModulePart) 
 def module_arrays(module: nn.Module) -> dict[str, Array]:
     """The state of the module as arrays by name, without pickle."""
     return {
-        name: value.detach().cpu().double().numpy() for name, value in module.state_dict().items()
+        name: np.array(value.detach().to("cpu", torch.float64).numpy())
+        for name, value in module.state_dict().items()
     }

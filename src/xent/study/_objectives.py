@@ -12,6 +12,7 @@ kernels below know only c, its sum over classes and γ.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from xent._errors import InputError
 from xent._links import Array
+from xent.kernels import sigmoid_sums
 from xent.study._formulations import Formulation
 from xent.study._recovery import Recovered, recover_one_vs_rest, recover_softmax
 from xent.study._scratch import Scratch
@@ -58,18 +61,13 @@ class Targets:
 
         return self._each(take)
 
-    def member(self, member: int) -> Targets:
-        """The batch of one stack member, without the stack axis."""
-        return self._each(lambda tensor: tensor[member])
-
     def denominator(self) -> Tensor | float:
         """Denominator of the mean: a number, or ``(stack,)`` for gathered batches."""
         if self.row_weight is None:
             return float(self.index.shape[-1])
-        return self.row_weight.sum(-1)
+        return _positive(self.row_weight.sum(-1))
 
-    def _each(self, take: object) -> Targets:
-        assert callable(take)
+    def _each(self, take: Callable[[Tensor], Tensor]) -> Targets:
         return replace(
             self,
             index=take(self.index),
@@ -97,14 +95,25 @@ class Objective:
 
     @classmethod
     def bind(cls, formulation: Formulation, class_totals: Array) -> Objective:
-        """Fix the class weights; ``class_totals`` is the weight of each class in training."""
+        """Fix the class weights; ``class_totals`` is the weight of each class in training.
+
+        Raises:
+            InputError: for balanced weights where a class weighs nothing.
+        """
         weights = formulation.modifiers.weights
         if weights is None:
             values = np.ones(len(class_totals))
         elif isinstance(weights, tuple):
             values = np.asarray(weights, dtype=np.float64)
-        else:
+        elif np.all(class_totals > 0):
             values = class_totals.sum() / (len(class_totals) * class_totals)
+        else:
+            raise InputError(
+                f"formulation {formulation.name!r}: weights=balanced",
+                "used where every class has weight in the training part",
+                f"class {int(np.argmin(class_totals))} of weight {class_totals.min():g}",
+                "Give the weights as numbers, or check the sample weights.",
+            )
         return cls(formulation, values)
 
     @property
@@ -114,25 +123,24 @@ class Objective:
 
     def targets(self, index: Tensor, sample_weight: Tensor | None, dtype: torch.dtype) -> Targets:
         """Prepare the target of a part: classes ``(n,)`` int64, weights ``(n,)`` or None."""
-        modifiers = self.formulation.modifiers
-        class_weights = torch.as_tensor(self.class_weights, dtype=dtype, device=index.device)
-        weighted = sample_weight is not None or modifiers.weights is not None
-        row_weight = class_weights[index] if weighted else None
-        if row_weight is not None and sample_weight is not None:
-            row_weight = row_weight * sample_weight.to(dtype)
+        modifiers, kernel = self.formulation.modifiers, self._kernel
+        row_weight, total = None, None
+        if sample_weight is not None or modifiers.weights is not None:
+            row_weight = self.row_weights(index, sample_weight, dtype)
         one_hot = functional.one_hot(index, self.classes).to(dtype).T
-        if self._kernel is not None and self._kernel.one_vs_rest:
-            smooth = (1 - modifiers.smoothing) * one_hot + modifiers.smoothing / 2
-            coefficients = smooth if row_weight is None else smooth * row_weight
-            total = None if row_weight is None else row_weight[None]
+        if kernel is not None and kernel.one_vs_rest:
+            coefficients = _smoothed(one_hot, modifiers.smoothing, 2)
+            if row_weight is not None:
+                coefficients, total = coefficients * row_weight, row_weight[None]
         else:
-            smooth = (1 - modifiers.smoothing) * one_hot + modifiers.smoothing / self.classes
-            dense = smooth * class_weights[:, None] if weighted else smooth
-            if weighted and sample_weight is not None:
-                dense = dense * sample_weight.to(dtype)
-            total = dense.sum(0, keepdim=True) if weighted else None
-            pair = self._kernel is not None and self._kernel.binary
-            coefficients = dense[1:2] if pair else dense
+            coefficients = _smoothed(one_hot, modifiers.smoothing, self.classes)
+            if row_weight is not None:
+                coefficients = coefficients * self._class_weights_like(coefficients)[:, None]
+                if sample_weight is not None:
+                    coefficients = coefficients * sample_weight.to(dtype)
+                total = coefficients.sum(0, keepdim=True)
+            if kernel is not None and kernel.binary:
+                coefficients = coefficients[1:2]
         coefficients = coefficients.contiguous()
         tilt = (0.5 if total is None else 0.5 * total) - coefficients
         return Targets(index, row_weight, coefficients, total, tilt)
@@ -141,36 +149,45 @@ class Objective:
         """Loss of each row in nats, differentiable: outputs ``(rows, outputs)`` to ``(rows,)``.
 
         Class weights are inside; sample weights are not.
+
+        Raises:
+            InputError: if a loss of the user's gives anything but one number a row.
         """
         modifiers = self.formulation.modifiers
         if not modifiers:
-            return self.formulation.loss(outputs, target)
-        weights = torch.as_tensor(self.class_weights, dtype=outputs.dtype, device=outputs.device)
+            return _require_row_losses(self.formulation, outputs, target)
+        weights = self._class_weights_like(outputs)
         one_hot = functional.one_hot(target, self.classes).to(outputs.dtype)
         if self.formulation.base == "ovr":
-            smooth = (1 - modifiers.smoothing) * one_hot + modifiers.smoothing / 2
+            smooth = _smoothed(one_hot, modifiers.smoothing, 2)
             row = weights[target][:, None] / self.n_outputs
             both = torch.stack([row * (1 - smooth), row * smooth])
             log_q = torch.stack([functional.logsigmoid(-outputs), functional.logsigmoid(outputs)])
             return _focal_sum(both, log_q, modifiers.focal).sum(0).sum(1)
-        smooth = (1 - modifiers.smoothing) * one_hot + modifiers.smoothing / self.classes
+        smooth = _smoothed(one_hot, modifiers.smoothing, self.classes)
         log_q = functional.log_softmax(self._softmax_logits(outputs), dim=1)
         return _focal_sum(smooth * weights, log_q, modifiers.focal).sum(1)
 
-    def row_weights(self, target: Tensor, sample_weight: Tensor | None) -> Tensor:
+    def row_weights(
+        self, target: Tensor, sample_weight: Tensor | None, dtype: torch.dtype
+    ) -> Tensor:
         """What each row adds to the denominator of the mean: sample weight x class weight[y]."""
-        dtype = torch.get_default_dtype() if sample_weight is None else sample_weight.dtype
-        weights = torch.as_tensor(self.class_weights, dtype=dtype, device=target.device)[target]
-        return weights if sample_weight is None else weights * sample_weight
+        class_weights = torch.as_tensor(self.class_weights, dtype=dtype, device=target.device)
+        weights = class_weights[target]
+        return weights if sample_weight is None else weights * sample_weight.to(dtype)
 
     def mean_loss(
         self, outputs: Tensor, target: Tensor, sample_weight: Tensor | None = None
     ) -> Tensor:
         """The objective: the weighted mean of the row losses."""
         losses = self.row_loss(outputs, target)
+        if sample_weight is None and self.formulation.modifiers.weights is None:
+            return losses.mean()
         if sample_weight is not None:
             losses = losses * sample_weight
-        return losses.sum() / self.row_weights(target, sample_weight).sum()
+        return losses.sum() / _positive(
+            self.row_weights(target, sample_weight, outputs.dtype).sum()
+        )
 
     def value(self, outputs: Tensor, targets: Targets) -> Tensor:
         """Sum of the row losses of each stack member: ``(stack, outputs, b)`` to ``(stack,)``.
@@ -204,9 +221,11 @@ class Objective:
             if targets.row_weight is not None:
                 losses = losses * targets.row_weight
             value = losses.sum(1)
+            # Still inside: outside, where training records nothing, a sum would have no gradient.
+            total = value.sum()
         if not gradient:
             return value, None
-        return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
+        return value.detach(), torch.autograd.grad(total, leaf)[0]
 
     def recover(self, outputs: Array, log_q: Array) -> Recovered | None:
         """Undo what the loss does to the probabilities (NumPy); None where nothing is to undo.
@@ -227,12 +246,37 @@ class Objective:
         )
         return recover(rows, modifiers.smoothing, modifiers.focal, self.class_weights)
 
+    def _class_weights_like(self, tensor: Tensor) -> Tensor:
+        return torch.as_tensor(self.class_weights, dtype=tensor.dtype, device=tensor.device)
+
     def _softmax_logits(self, outputs: Tensor) -> Tensor:
         if self.formulation.base == "bce":
             return torch.cat([torch.zeros_like(outputs), outputs], dim=1)
         if self.formulation.base == "ce1":
             return torch.cat([-outputs, outputs], dim=1)
         return outputs
+
+
+def _smoothed(one_hot: Tensor, smoothing: float, classes: int) -> Tensor:
+    return (1 - smoothing) * one_hot + smoothing / classes
+
+
+def _positive(total: Tensor) -> Tensor:
+    # A batch of rows without weight asks for nothing: 0 / tiny is 0, where 0 / 0 would be NaN.
+    return total.clamp_min(torch.finfo(total.dtype).tiny)
+
+
+def _require_row_losses(formulation: Formulation, outputs: Tensor, target: Tensor) -> Tensor:
+    losses: object = formulation.loss(outputs, target)
+    if isinstance(losses, Tensor) and losses.shape == target.shape:
+        return losses
+    found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+    raise InputError(
+        f"formulation {formulation.name!r}: loss",
+        f"a function that gives one number a row, shape ({len(target)},)",
+        str(found),
+        "Leave out the mean (reduction='none'), and check that target is (rows,).",
+    )
 
 
 def _focal_sum(coefficients: Tensor, log_q: Tensor, focal: float) -> Tensor:
@@ -324,27 +368,24 @@ def _sigmoid(
     if focal:
         value, slope = _sigmoid_focal(u, targets, focal)
         return value, slope if gradient else None
+    size = scratch.take("size", u.shape, u)
+    fused = sigmoid_sums(u, targets.coefficients, targets.total, size if gradient else None)
+    if fused is not None:
+        return fused, size if gradient else None
     # -log sigmoid(|u|) = log1p(exp(-|u|)): its argument is in [1/2, 1], so that the logarithm is
     # exact to 2^-24 of a nat a row in float32 and costs a third of softplus.
-    shape = (u.shape[0], u.shape[1], u.shape[2])
-    size = torch.abs(u, out=scratch.take("size", shape, u))
-    tail = torch.sigmoid(size, out=scratch.take("tail", shape, u)).log_()
-    softplus = tail.sub_(size, alpha=0.5)
+    torch.abs(u, out=size)
+    losses = torch.sigmoid(size, out=scratch.take("losses", u.shape, u)).log_()
+    losses.sub_(size, alpha=0.5)
     if targets.total is not None:
-        softplus.mul_(targets.total)
-    value = _weighted_sum(u, targets.tilt) - softplus.sum((1, 2))
+        losses.mul_(targets.total)
+    value = losses.addcmul_(u, targets.tilt, value=-1).sum((1, 2)).neg_()
     if not gradient:
         return value, None
     slope = torch.sigmoid(u, out=size)
     if targets.total is not None:
         slope.mul_(targets.total)
     return value, slope.sub_(targets.coefficients)
-
-
-def _weighted_sum(u: Tensor, coefficients: Tensor) -> Tensor:
-    if coefficients.ndim == 2:
-        return torch.mv(u.view(len(u), -1), coefficients.reshape(-1))
-    return (u * coefficients).sum((1, 2))
 
 
 def _sigmoid_focal(u: Tensor, targets: Targets, focal: float) -> tuple[Tensor, Tensor]:
@@ -378,10 +419,7 @@ _Kernel = _SigmoidKernel | _PairKernel | _SoftmaxKernel
 
 
 def _find_kernel(formulation: Formulation, n_outputs: int) -> _Kernel | None:
-    from xent.study._formulations import BUILT_IN
-
-    built_in = BUILT_IN.get(formulation.base)
-    if built_in is None or formulation.loss is not built_in.loss:
+    if not formulation.built_in:
         return None
     if formulation.base == "bce":
         return _SigmoidKernel()

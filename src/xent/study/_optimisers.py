@@ -70,9 +70,10 @@ class Adam:
             gradient = gradient.add(self.parameter, alpha=self.weight_decay)
         self.first.lerp_(gradient, 1 - FIRST_DECAY)
         self.second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
-        size = self.learning_rate / (1 - FIRST_DECAY**self.steps)
+        # sqrt(v / c) + ε, with both sides of the quotient multiplied by sqrt(c).
         correction = math.sqrt(1 - SECOND_DECAY**self.steps)
-        scale = self.second.sqrt().div_(correction).add_(self.epsilon)
+        size = self.learning_rate * correction / (1 - FIRST_DECAY**self.steps)
+        scale = self.second.sqrt().add_(self.epsilon * correction)
         self.parameter.addcdiv_(self.first, scale, value=-size)
 
 

@@ -48,7 +48,8 @@ def undo_focal(log_q: Array, focal: float) -> Array:
     # bottom is kept as a logarithm of a sum of two positive terms.
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = np.log(focal) + log_q + np.log(-log_q)
-    bottom = np.logaddexp(rest, np.where(log_q < 0, entropy, -np.inf))
+    inside = (log_q < 0) & np.isfinite(log_q)  # q log q is 0 at both ends
+    bottom = np.logaddexp(rest, np.where(inside, entropy, -np.inf))
     with np.errstate(invalid="ignore"):
         log_h = log_q - (focal - 1.0) * rest - bottom
     certain = np.isneginf(rest)

@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
+import pickle
 import platform
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from xent._links import Array, log_softmax
+from xent._errors import InputError
+from xent._links import log_softmax
 from xent.scoring import NATIVE, Finding, finding, per_row_loss
 from xent.scoring import class_order_findings as order_findings
+from xent.study._columns import Table, listed, one_line
 from xent.study._comparison import (
     Baselines,
     Comparison,
     FormulationResult,
-    Parameter,
     Spread,
     merge_findings,
-    stack_coefficients,
 )
 from xent.study._dataset import Dataset, load_dataset
 from xent.study._evaluation import Trial, class_prior, evaluate_trial, mean_log_loss
-from xent.study._formulations import Formulation, default_formulations, find_formulations
-from xent.study._likelihood import covariance, to_original_units
+from xent.study._formulations import default_formulations, find_formulations
 from xent.study._loss_timing import time_losses
-from xent.study._maximum_likelihood import (
-    MAXIMUM,
-    MaximumLikelihood,
-    fit_maximum_likelihood,
-    fit_one_vs_rest,
-)
+from xent.study._maximum_likelihood import MAXIMUM, MaximumLikelihood
 from xent.study._objectives import Objective
+from xent.study._parameters import Likelihoods, log_odds_parameters
 from xent.study._run_folder import RunFolder
 from xent.study._spec import StudySpec, check_formulations, check_spec, trial_key
-from xent.study._tasks import TaskResult, bind_objective, plan_tasks, run_tasks
+from xent.study._tasks import Outcome, Task, TaskResult, bind_objective, plan_tasks, run_tasks
 
 Progress = Callable[[str, float], None]
 
@@ -46,6 +44,7 @@ Progress = Callable[[str, float], None]
 def run_study(
     spec: StudySpec,
     *,
+    table: Table | None = None,
     out: Path | None = None,
     executor: Executor | None = None,
     jobs: int = 1,
@@ -55,6 +54,7 @@ def run_study(
 
     Args:
         spec: what to do.
+        table: the data themselves, where ``spec.data.source`` only names them.
         out: folder to keep the trials, the results and the curves in; None keeps nothing.
         executor: runs the tasks; None runs them here, or in ``jobs`` processes.
         jobs: processes to run tasks in, if no executor is given.
@@ -65,23 +65,30 @@ def run_study(
     """
     begin = time.perf_counter()
     check_spec(spec)
-    dataset = load_dataset(spec.data)
-    names = spec.formulations or default_formulations(len(dataset.class_names))
-    formulations = find_formulations(names, len(dataset.class_names))
+    folder = None if out is None else RunFolder.plan(out)
+    dataset = load_dataset(spec.data, table)
+    classes = len(dataset.class_names)
+    requested = spec.formulations or default_formulations(classes)
+    formulations = find_formulations(requested, classes)
     check_formulations(spec, formulations, dataset)
-    folder = None if out is None else RunFolder.open(out)
-    likelihoods = _Likelihoods(dataset, linear=spec.model.kind == "linear" and spec.model.built_in)
-    results = _train(spec, formulations, dataset, executor, jobs, progress)
-    trials = _evaluate(spec, results, dataset, likelihoods, folder, progress)
+    tasks = [plan_tasks(spec, formulation) for formulation in requested]
+    likelihoods = Likelihoods(dataset, linear=spec.linear)
     objectives = [bind_objective(formulation, dataset) for formulation in formulations]
-    loss_seconds = time_losses(objectives, dataset, spec.training)
+    trials_in_all = len(formulations) * len(spec.seeds)
+    evaluation = _Evaluation(spec, likelihoods, folder, progress, trials_in_all)
+    trained: list[list[TaskResult]] = []
+    trials: list[list[Trial]] = []
+    with _results([task for own in tasks for task in own], dataset, executor, jobs, progress) as r:
+        for objective, own in zip(objectives, tasks, strict=True):
+            trained.append([])
+            trials.append([])
+            for result in islice(r, len(own)):
+                trained[-1].append(result)
+                trials[-1] += evaluation.of(result, objective)
     comparison = Comparison(
         spec=spec,
         dataset=dataset,
-        formulations=tuple(
-            _summarise(spec, objective, dataset, results, trials, likelihoods, seconds)
-            for objective, seconds in zip(objectives, loss_seconds, strict=True)
-        ),
+        formulations=_summarise(spec, objectives, trained, trials, likelihoods),
         baselines=_baselines(dataset, likelihoods.reference),
         likelihood=likelihoods.reference,
         findings=merge_findings(_all_findings(spec, dataset, likelihoods.reference, trials)),
@@ -93,212 +100,117 @@ def run_study(
     return comparison
 
 
-class _Likelihoods:
-    """Maximum likelihood of the linear model, in both forms, each fitted when first asked for."""
-
-    def __init__(self, dataset: Dataset, *, linear: bool) -> None:
-        self.dataset = dataset
-        self.linear = linear
-        self._fits: dict[str, MaximumLikelihood] = {}
-
-    @property
-    def reference(self) -> MaximumLikelihood | None:
-        return self.of("reference")
-
-    def of(self, log_odds_of: str) -> MaximumLikelihood | None:
-        if not self.linear:
-            return None
-        if log_odds_of not in self._fits:
-            train = self.dataset.train
-            fit = fit_one_vs_rest if log_odds_of == "rest" else fit_maximum_likelihood
-            self._fits[log_odds_of] = fit(
-                train.features, train.target, len(self.dataset.class_names), train.weight
-            )
-        return self._fits[log_odds_of]
-
-
-def _train(
-    spec: StudySpec,
-    formulations: Sequence[Formulation],
+@contextmanager
+def _results(
+    tasks: Sequence[Task],
     dataset: Dataset,
     executor: Executor | None,
     jobs: int,
     progress: Progress | None,
-) -> list[TaskResult]:
-    tasks = plan_tasks(spec, formulations)
+) -> Iterator[Iterator[TaskResult]]:
+    """The results of the tasks in their order, each as soon as it is there."""
 
     def training(fraction: float) -> None:
         if progress is not None:
             progress("training", fraction)
 
     if executor is None and jobs > 1:
-        threads = max(1, torch.get_num_threads() // jobs)
-        with ProcessPoolExecutor(
-            jobs, mp_context=get_context("spawn"), initializer=_limit_threads, initargs=(threads,)
-        ) as pool:
-            results = list(run_tasks(tasks, dataset, pool, training))
+        with _processes(tasks, jobs) as pool:
+            yield run_tasks(tasks, dataset, pool, training)
     else:
-        results = list(run_tasks(tasks, dataset, executor, training))
-    order = {formulation.name: i for i, formulation in enumerate(formulations)}
-    return sorted(results, key=lambda r: (order[_name(r)], spec.seeds.index(r.task.seeds[0])))
+        yield run_tasks(tasks, dataset, executor, training)
 
 
-def _limit_threads(threads: int) -> None:
-    torch.set_num_threads(threads)
+@contextmanager
+def _processes(tasks: Sequence[Task], jobs: int) -> Iterator[Executor]:
+    """A pool of fresh processes that share the threads of this one.
+
+    Raises:
+        InputError: a formulation or factory that can't be sent to another process.
+    """
+    try:
+        pickle.dumps(tasks)
+    except Exception as error:
+        raise InputError(
+            "compare: jobs",
+            "1 for formulations and models that can't be sent to another process",
+            one_line(f"{jobs}, {type(error).__name__}: {error}"),
+            "Make them of functions of a module rather than lambdas, or leave jobs at 1.",
+        ) from error
+    threads = max(1, torch.get_num_threads() // jobs)
+    with ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
+    ) as pool:
+        yield pool
 
 
-def _name(result: TaskResult) -> str:
-    formulation = result.task.formulation
-    return formulation if isinstance(formulation, str) else formulation.name
+class _Evaluation:
+    """Scores the outcomes of tasks on a few threads and keeps each trial at once."""
 
+    def __init__(
+        self,
+        spec: StudySpec,
+        likelihoods: Likelihoods,
+        folder: RunFolder | None,
+        progress: Progress | None,
+        total: int,
+    ) -> None:
+        self.total = total
+        self.spec = spec
+        self.dataset = likelihoods.dataset
+        self.likelihood = likelihoods.reference
+        self.folder = folder
+        self.progress = progress
+        self.done = 0
 
-def _evaluate(
-    spec: StudySpec,
-    results: Sequence[TaskResult],
-    dataset: Dataset,
-    likelihoods: _Likelihoods,
-    folder: RunFolder | None,
-    progress: Progress | None,
-) -> list[Trial]:
-    from xent import __version__
+    def of(self, result: TaskResult, objective: Objective) -> list[Trial]:
+        """The trials of one task, in the order of its seeds."""
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            return list(threads.map(lambda each: self._one(each, objective), result.outcomes))
 
-    total = sum(len(result.outcomes) for result in results)
-    trials: list[Trial] = []
-    for result in results:
-        (formulation,) = find_formulations([result.task.formulation], len(dataset.class_names))
-        objective = bind_objective(formulation, dataset)
-        for outcome in result.outcomes:
-            trial = evaluate_trial(
-                outcome,
-                objective,
-                dataset,
-                likelihoods.reference,
-                trial_key(spec, formulation, outcome.seed, dataset.fingerprint, __version__),
-                linear=likelihoods.linear,
-                penalised=spec.training.weight_decay > 0,
-            )
-            if folder is not None:
-                folder.write_trial(trial, dataset)
-            trials.append(trial)
-            if progress is not None:
-                progress("evaluating", len(trials) / total)
-    return trials
+    def _one(self, outcome: Outcome, objective: Objective) -> Trial:
+        from xent import __version__
+
+        spec, dataset = self.spec, self.dataset
+        key = trial_key(spec, objective.formulation, outcome.seed, dataset.fingerprint, __version__)
+        trial = evaluate_trial(outcome, objective, dataset, spec, self.likelihood, key)
+        if self.folder is not None:
+            self.folder.write_trial(trial, dataset)
+        self.done += 1
+        if self.progress is not None:
+            self.progress("evaluating", self.done / self.total)
+        return trial
 
 
 def _summarise(
     spec: StudySpec,
-    objective: Objective,
-    dataset: Dataset,
-    results: Sequence[TaskResult],
-    trials: Sequence[Trial],
-    likelihoods: _Likelihoods,
-    loss_seconds: list[float],
-) -> FormulationResult:
-    formulation = objective.formulation
-    timings = [result.timings for result in results if _name(result) == formulation.name]
-    own = tuple(trial for trial in trials if trial.formulation == formulation.name)
-    parameters, note = _parameters(spec, objective, dataset, own, likelihoods)
-    return FormulationResult(
-        formulation=formulation,
-        n_parameters=sum(array.size for array in own[0].parameters.values()),
-        trials=own,
-        fit_seconds=sum(timing.fit for timing in timings),
-        timings={
-            "step": Spread.of([s for timing in timings for s in timing.step]),
-            "data": Spread.of([s for timing in timings for s in timing.data]),
-            "evaluation": Spread.of([s for timing in timings for s in timing.evaluation]),
-            "loss": Spread.of(loss_seconds),
-        },
-        parameters=parameters,
-        parameters_note=note,
-    )
-
-
-def _parameters(
-    spec: StudySpec,
-    objective: Objective,
-    dataset: Dataset,
-    trials: Sequence[Trial],
-    likelihoods: _Likelihoods,
-) -> tuple[tuple[Parameter, ...], str]:
-    if not likelihoods.linear:
-        return (), "only linear models have parameters in log-odds form"
-    coefficients = stack_coefficients(trials)
-    if coefficients is None:
-        return (), "the link has no log-odds that are linear in the outputs"
-    kind = objective.formulation.resolved_link.log_odds_of
-    likelihood = likelihoods.of(kind)
-    assert likelihood is not None
-    mean = coefficients.mean(axis=0)
-    estimate, estimate_se = _original(likelihood, dataset)
-    errors, note = _errors(spec, objective, mean, dataset, likelihood, kind)
-    truth = None
-    if dataset.truth is not None and kind == "reference":
-        truth = dataset.truth.coefficients
-    sd = coefficients.std(axis=0, ddof=1) if len(coefficients) > 1 else None
-    classes = dataset.class_names
-    features = (*dataset.feature_names, "(intercept)")
-    parameters = tuple(
-        Parameter(
-            log_odds=classes[row] if kind == "rest" else classes[row + 1],
-            against="the rest" if kind == "rest" else classes[0],
-            feature=feature,
-            mean=float(mean[row, column]),
-            sd=_at(sd, row, column),
-            standard_error=_at(errors, row, column),
-            estimate=_at(estimate, row, column),
-            estimate_se=_at(estimate_se, row, column),
-            truth=_at(truth, row, column),
+    objectives: Sequence[Objective],
+    trained: Sequence[Sequence[TaskResult]],
+    trials: Sequence[Sequence[Trial]],
+    likelihoods: Likelihoods,
+) -> tuple[FormulationResult, ...]:
+    losses = time_losses(objectives, likelihoods.dataset, spec.training)
+    summaries = []
+    for objective, results, own, loss in zip(objectives, trained, trials, losses, strict=True):
+        parameters, note = log_odds_parameters(spec, objective, own, likelihoods)
+        timings = [result.timings for result in results]
+        summaries.append(
+            FormulationResult(
+                formulation=objective.formulation,
+                n_parameters=sum(array.size for array in own[0].parameters.values()),
+                trials=tuple(own),
+                fit_seconds=sum(timing.fit for timing in timings),
+                timings={
+                    "step": Spread.of([s for timing in timings for s in timing.step]),
+                    "data": Spread.of([s for timing in timings for s in timing.data]),
+                    "evaluation": Spread.of([s for timing in timings for s in timing.evaluation]),
+                    "loss": Spread.of(loss),
+                },
+                parameters=parameters,
+                parameters_note=note,
+            )
         )
-        for row in range(len(mean))
-        for column, feature in enumerate(features)
-    )
-    return parameters, note
-
-
-def _at(array: Array | None, row: int, column: int) -> float | None:
-    return None if array is None else float(array[row, column])
-
-
-def _original(likelihood: MaximumLikelihood, dataset: Dataset) -> tuple[Array | None, Array | None]:
-    if likelihood.status != MAXIMUM:
-        return None, None
-    return to_original_units(
-        likelihood.coefficients, likelihood.covariance, dataset.center, dataset.scale
-    )
-
-
-def _errors(
-    spec: StudySpec,
-    objective: Objective,
-    mean: Array,
-    dataset: Dataset,
-    likelihood: MaximumLikelihood,
-    kind: str,
-) -> tuple[Array | None, str]:
-    """Standard errors of the likelihood at the mean coefficients, or why there are none."""
-    if likelihood.status != MAXIMUM:
-        return None, f"no standard errors: {likelihood.message}"
-    if objective.formulation.modifiers or not objective.hand_written:
-        return None, "no standard errors: the objective is not the likelihood"
-    if spec.training.weight_decay:
-        return None, "no standard errors: weight decay is a penalty on the likelihood"
-    train = dataset.train
-    standardised = _standardise(mean, dataset)
-    found = covariance(
-        standardised, train.features, len(dataset.class_names), train.weight, log_odds_of=kind
-    )
-    if found is None:
-        return None, "no standard errors: the information is singular"
-    return to_original_units(standardised, found, dataset.center, dataset.scale)[1], ""
-
-
-def _standardise(theta: Array, dataset: Dataset) -> Array:
-    """Coefficients of the standardised features from those in original units."""
-    own = theta.copy()
-    own[:, -1] += theta[:, :-1] @ dataset.center
-    own[:, :-1] *= dataset.scale
-    return own
+    return tuple(summaries)
 
 
 def _baselines(dataset: Dataset, likelihood: MaximumLikelihood | None) -> Baselines:
@@ -329,28 +241,40 @@ def _all_findings(
     spec: StudySpec,
     dataset: Dataset,
     likelihood: MaximumLikelihood | None,
-    trials: Sequence[Trial],
+    trials: Sequence[Sequence[Trial]],
 ) -> list[Finding]:
-    found = [each for trial in trials for each in trial.findings]
+    found = [each for own in trials for trial in own for each in trial.findings]
     found += [
         finding("feature-gives-target-away", warning.feature, warning.sentence)
         for warning in dataset.warnings
     ]
     found += order_findings(dataset.class_names, subject="target")
     if likelihood is not None:
-        if "separable" in likelihood.status:
-            found.append(finding("no-maximum-likelihood", "data", likelihood.message))
-        for group in likelihood.collinear:
-            names = ", ".join(dataset.feature_names[i] for i in group[:8])
-            more = f" and {len(group) - 8} more" if len(group) > 8 else ""
-            message = f"Linearly dependent: {names}{more}."
-            found.append(finding("collinear-columns", "data", message))
+        found += _design_findings(dataset, likelihood)
     if not spec.model.pairs_start:
         message = (
             "Without --head the starting points can't be mapped: seeds share the split and the "
             "order of batches, not the starting point."
         )
         found.append(finding("paired-by-seed-only", "model", message))
+    return found
+
+
+def _design_findings(dataset: Dataset, likelihood: MaximumLikelihood) -> list[Finding]:
+    """What keeps the features from determining the weights of a linear model."""
+    found = []
+    if "separable" in likelihood.status:
+        found.append(finding("no-maximum-likelihood", "data", likelihood.message))
+    sentences = [
+        f"Linearly dependent: {listed([dataset.feature_names[i] for i in group])}."
+        for group in likelihood.collinear
+    ]
+    if dataset.constant:
+        sentences.append(
+            f"One value on every training row, so dropped: {listed(dataset.constant)}."
+        )
+    if sentences:
+        found.append(finding("collinear-columns", "data", " ".join(sentences)))
     return found
 
 

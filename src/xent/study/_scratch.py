@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,15 +19,25 @@ class Scratch:
     """
 
     def __init__(self) -> None:
-        self._buffers: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
+        self._buffers: dict[str, Tensor] = {}
+        self._views: dict[tuple[str, tuple[int, ...]], Tensor] = {}
 
     def take(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """A contiguous tensor of this shape with the dtype and device of ``like``."""
-        key = (name, like.dtype, like.device)
-        size = 1
-        for length in shape:
-            size *= length
-        buffer = self._buffers.get(key)
-        if buffer is None or buffer.numel() < size:
-            buffer = self._buffers[key] = torch.empty(size, dtype=like.dtype, device=like.device)
-        return buffer[:size].view(shape)
+        view = self._views.get((name, shape))
+        if view is not None and view.dtype is like.dtype and view.device == like.device:
+            return view
+        size = math.prod(shape)
+        buffer = self._buffers.get(name)
+        fits = (
+            buffer is not None
+            and buffer.numel() >= size
+            and buffer.dtype is like.dtype
+            and buffer.device == like.device
+        )
+        if buffer is None or not fits:
+            buffer = torch.empty(size, dtype=like.dtype, device=like.device)
+            self._buffers[name] = buffer
+            self._views = {key: v for key, v in self._views.items() if key[0] != name}
+        view = self._views[name, shape] = buffer[:size].view(shape)
+        return view

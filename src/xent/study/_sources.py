@@ -1,4 +1,4 @@
-"""Sources: read a CSV, Parquet or NumPy file, or a data set inside scikit-learn, as a table."""
+"""Sources: a CSV, Parquet or NumPy file, a data set inside scikit-learn, or data in memory."""
 
 from __future__ import annotations
 
@@ -66,6 +66,74 @@ def read_table(source: str, option: str = "compare: DATA") -> Table:
     if table.rows == 0 or not table.columns:
         raise InputError(option, "a table with rows", f"{path.name} without any", "Check the file.")
     return table
+
+
+def table_of(data: Any, option: str = "compare: data") -> Table:
+    """Take a table from memory: a pandas DataFrame, or a pair of features and target.
+
+    Args:
+        data: a DataFrame with the target among its columns, or ``(X, y)``: X a matrix or DataFrame
+            ``(rows, features)``, y one class a row. The columns of a matrix are called x1, x2, ...
+        option: the argument that messages name.
+
+    Raises:
+        InputError: it is neither, X and y don't fit each other, or there are no rows.
+
+    >>> table_of((np.zeros((4, 2)), np.array([0, 1, 0, 1]))).features
+    ('x1', 'x2')
+    """
+    if isinstance(data, tuple) and len(data) == 2:
+        table = _table_of_pair(data[0], data[1], option)
+    elif _is_frame(data):
+        table = _table_of_frame(data, "DataFrame", option)
+    else:
+        raise InputError(
+            option,
+            "a file name, sklearn:NAME, synthetic:KEY=VALUE,..., a DataFrame or a pair (X, y)",
+            type(data).__name__,
+            "Give a DataFrame with target=, or (X, y).",
+        )
+    if table.rows == 0 or not table.columns:
+        raise InputError(option, "a table with rows", f"{table.name} without any", "Add rows.")
+    return table
+
+
+def _is_frame(data: Any) -> bool:
+    import pandas
+
+    return isinstance(data, pandas.DataFrame)
+
+
+def _table_of_pair(features: Any, target: Any, option: str) -> Table:
+    import pandas
+
+    try:
+        frame = features if _is_frame(features) else pandas.DataFrame(np.asarray(features))
+        labels = np.asarray(target)
+        labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+        column = column_of_series(pandas.Series(labels).infer_objects())
+    except Exception as error:  # NumPy and pandas refuse shapes and types in many ways
+        raise _not_a_pair(option, f"{type(error).__name__}: {error}") from error
+    if len(frame) != len(labels) or np.ndim(features) != 2:
+        shapes = f"X of shape {np.shape(features)} and y of shape {np.shape(target)}"
+        raise _not_a_pair(option, shapes)
+    if frame is not features:
+        frame.columns = _numbered(frame.shape[1]).tolist()
+    table = _table_of_frame(frame, "(X, y)", option)
+    name = "y"
+    while name in table.columns:
+        name += "'"
+    columns = {**table.columns, name: column}
+    return Table(table.name, table.rows, columns, features=tuple(table.columns), target=name)
+
+
+def _not_a_pair(option: str, found: str) -> InputError:
+    return InputError(
+        option,
+        "(X, y) with X of shape (rows, features) and y of shape (rows,)",
+        one_line(found),
+        "Give one row of X for each entry of y.",
+    )
 
 
 def _exists(path: Path) -> bool:

@@ -15,6 +15,7 @@ from xent.study._formulations import Formulation
 from xent.study._models import ModelSpec
 from xent.study._protocol import match, require_matchable
 from xent.study._training import TrainingSpec
+from xent.study._try_out import try_out
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "lbfgs")
 PROTOCOLS = ("as-written", "matched")
@@ -40,6 +41,11 @@ class StudySpec:
     model: ModelSpec = field(default_factory=ModelSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
 
+    @property
+    def linear(self) -> bool:
+        """Whether the model is the built-in linear one, whose outputs are read as log-odds."""
+        return self.model.built_in and self.model.kind == "linear"
+
 
 def check_spec(spec: StudySpec) -> None:
     """Check what can be checked before the data are read.
@@ -53,15 +59,15 @@ def check_spec(spec: StudySpec) -> None:
     _one_of("--dtype", training.dtype, DTYPES)
     if not spec.seeds:
         raise InputError("--seeds", "at least 1", "0", "Give --seeds 10.")
-    if min(spec.seeds) < 0 or len(set(spec.seeds)) < len(spec.seeds):
+    if len(set(spec.seeds)) < len(spec.seeds) or not all(map(_is_index, spec.seeds)):
         raise InputError(
             "--seeds", "different whole numbers from 0", str(list(spec.seeds)), "Give --seeds 10."
         )
-    _positive("--epochs", training.epochs)
+    _count("--epochs", training.epochs)
     _positive("--learning-rate", training.learning_rate)
     _positive("--gradient-norm", training.gradient_norm)
     if training.batch_size is not None:
-        _positive("--batch-size", training.batch_size)
+        _count("--batch-size", training.batch_size)
     _not_negative("--weight-decay", training.weight_decay)
     if not 0 <= training.momentum < 1:
         raise InputError("--momentum", "in [0, 1)", str(training.momentum), "Try 0.9.")
@@ -79,26 +85,29 @@ def _check_model(model: ModelSpec) -> None:
         raise InputError(
             "--widths", "used with --model mlp", f"--model {model.kind}", "Add --model mlp."
         )
-    if any(width < 1 for width in model.widths):
-        raise InputError("--widths", "at least 1 each", str(list(model.widths)), "Try 64,32.")
-    known = model.built_in or model.factory is not None or ":" in model.kind
-    if not known:
+    if not all(_is_index(width) and width > 0 for width in model.widths):
+        raise InputError(
+            "--widths", "whole numbers of at least 1", str(list(model.widths)), "Try 64,32."
+        )
+    if model.head is not None and model.built_in:
+        raise InputError(
+            "--head", "used with a model of your own", f"--model {model.kind}", "Leave it out."
+        )
+    if model.built_in:
+        return
+    if model.factory is None and ":" not in model.kind:
         raise InputError(
             "--model",
             "linear, mlp or package.module:factory",
             repr(model.kind),
             "Use --model linear.",
         )
-    if model.head is not None and model.built_in:
-        raise InputError(
-            "--head", "used with a model of your own", f"--model {model.kind}", "Leave it out."
-        )
+    model.find_factory()
 
 
 def _check_combinations(spec: StudySpec) -> None:
     training, model = spec.training, spec.model
-    linear = model.built_in and model.kind == "linear"
-    if training.converge and not linear:
+    if training.converge and not spec.linear:
         raise InputError(
             "--converge", "used with --model linear", f"--model {model.kind}", "Raise --epochs."
         )
@@ -132,12 +141,14 @@ def _check_combinations(spec: StudySpec) -> None:
 def check_formulations(
     spec: StudySpec, formulations: Sequence[Formulation], dataset: Dataset
 ) -> None:
-    """Check what depends on the data: the matched protocol.
+    """Check what depends on the data: formulations of the user's own, and the matched protocol.
 
     Raises:
-        InputError: if two formulations can't be matched.
+        InputError: if one does not do what it says, or two can't be matched.
     """
     classes = len(dataset.class_names)
+    for formulation in formulations:
+        try_out(formulation, classes)
     if spec.training.protocol == "matched":
         for formulation in formulations:
             match(formulation, classes, spec.training.optimizer)
@@ -164,6 +175,15 @@ def _one_of(option: str, value: str, allowed: Sequence[str]) -> None:
 def _positive(option: str, value: float) -> None:
     if not (value > 0 and np.isfinite(value)):
         raise InputError(option, "above 0 and finite", f"{value:g}", "Give a larger number.")
+
+
+def _is_index(value: object) -> bool:
+    return isinstance(value, int) and value >= 0
+
+
+def _count(option: str, value: int) -> None:
+    if not (_is_index(value) and value > 0):
+        raise InputError(option, "a whole number of at least 1", f"{value!r}", "Try 50.")
 
 
 def _not_negative(option: str, value: float) -> None:

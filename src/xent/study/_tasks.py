@@ -7,14 +7,17 @@ seed a task. Tasks are pure functions of their description and go through
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from xent._errors import InputError, XentError
 from xent._links import Array
+from xent.study._columns import one_line
 from xent.study._convergence import LinearLoss, converge
 from xent.study._dataset import Dataset, Part
 from xent.study._formulations import Formulation, find_formulations
@@ -33,6 +36,9 @@ from xent.study._training import Rows, Timings, Trained, train_stack
 
 Progress = Callable[[float], None]
 
+# Modules draw from torch's global random state, which they lend: threads have to take turns.
+_GLOBAL_RANDOM_STATE = threading.Lock()
+
 
 @dataclass(frozen=True)
 class Task:
@@ -40,7 +46,7 @@ class Task:
 
     Args:
         spec: the study.
-        formulation: its name, or the formulation itself.
+        formulation: as it was asked for; a name travels to other processes as a name.
         seeds: the seeds that train together.
     """
 
@@ -79,18 +85,14 @@ class Outcome:
 class TaskResult:
     """What one task gave: its outcomes in the order of the seeds, and its timings."""
 
-    task: Task
     outcomes: tuple[Outcome, ...]
     timings: Timings
 
 
-def plan_tasks(spec: StudySpec, formulations: Sequence[Formulation]) -> list[Task]:
-    """All tasks of a study, formulation by formulation."""
-    tasks: list[Task] = []
-    for formulation in formulations:
-        groups = [spec.seeds] if spec.model.built_in else [(seed,) for seed in spec.seeds]
-        tasks += [Task(spec, formulation, seeds) for seeds in groups]
-    return tasks
+def plan_tasks(spec: StudySpec, formulation: str | Formulation) -> list[Task]:
+    """The tasks of one formulation: one for all seeds, or one a seed for modules."""
+    groups = [spec.seeds] if spec.model.built_in else [(seed,) for seed in spec.seeds]
+    return [Task(spec, formulation, seeds) for seeds in groups]
 
 
 def run_tasks(
@@ -99,40 +101,31 @@ def run_tasks(
     executor: Executor | None,
     progress: Progress | None = None,
 ) -> Iterator[TaskResult]:
-    """Run the tasks and yield each result as it comes; without an executor one after the other.
+    """Run the tasks, without an executor one after the other; yield the results in their order.
 
-    ``progress`` is called with the fraction that is done.
+    A task that fails stops those that have not begun. ``progress`` is called with the fraction
+    that is done.
     """
     if executor is None:
         for done, task in enumerate(tasks):
             yield run_task(task, dataset, _part_of(progress, done, len(tasks)))
         return
-    futures: list[Future[TaskResult]] = [
-        executor.submit(run_task, _portable(task), dataset) for task in tasks
-    ]
-    for done, future in enumerate(as_completed(futures), start=1):
-        yield future.result()
-        if progress is not None:
-            progress(done / len(tasks))
+    futures: list[Future[TaskResult]] = [executor.submit(run_task, task, dataset) for task in tasks]
+    try:
+        for done, future in enumerate(futures, start=1):
+            result = future.result()
+            if progress is not None:
+                progress(done / len(tasks))
+            yield result
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def _part_of(progress: Progress | None, done: int, total: int) -> Progress | None:
     if progress is None:
         return None
     return lambda fraction: progress((done + fraction) / total)
-
-
-def _portable(task: Task) -> Task:
-    """Built-in formulations travel by name; the user's own as they are (they must pickle)."""
-    formulation = task.formulation
-    if isinstance(formulation, Formulation):
-        try:
-            (same,) = find_formulations([formulation.name], 2)
-        except ValueError:
-            return task
-        if same.loss is formulation.loss:
-            return Task(task.spec, formulation.name, task.seeds)
-    return task
 
 
 def class_totals(part: Part, classes: int) -> Array:
@@ -151,17 +144,32 @@ def curve_part(dataset: Dataset) -> Part:
 
 
 def run_task(task: Task, dataset: Dataset, progress: Progress | None = None) -> TaskResult:
-    """Train the seeds of one task."""
-    formulation = task.formulation
-    if not isinstance(formulation, Formulation):
-        (formulation,) = find_formulations([formulation], len(dataset.class_names))
+    """Train the seeds of one task.
+
+    Raises:
+        InputError: an error of the user's own loss or module, in one line.
+    """
+    (formulation,) = find_formulations([task.formulation], len(dataset.class_names))
     objective = bind_objective(formulation, dataset)
     scaling = Scaling()
     if task.spec.training.protocol == "matched":
         scaling = match(formulation, objective.classes, task.spec.training.optimizer)
-    if task.spec.model.built_in:
-        return _run_stack(task, dataset, objective, scaling, progress)
-    return _run_module(task, dataset, objective, scaling)
+    try:
+        if task.spec.model.built_in:
+            return _run_stack(task, dataset, objective, scaling, progress)
+        with _GLOBAL_RANDOM_STATE:
+            return _run_module(task, dataset, objective, scaling)
+    except XentError:
+        raise
+    except Exception as error:
+        if task.spec.model.built_in and objective.hand_written:
+            raise
+        raise InputError(
+            f"compare: formulation {formulation.name!r} with --model {task.spec.model.kind}",
+            "trained by code that raises no error of its own",
+            one_line(f"{type(error).__name__}: {error}"),
+            "Call the loss and the model on a few rows to find it.",
+        ) from error
 
 
 def _run_stack(
@@ -189,7 +197,7 @@ def _run_stack(
         )
         trained = converge(stack, loss, spec.training.gradient_norm)
     else:
-        trained = _train(stack, objective, dataset, task, scaling, progress)
+        trained = _train_by_epochs(stack, objective, dataset, task, scaling, progress)
     outcomes = tuple(
         Outcome(
             seed,
@@ -203,10 +211,10 @@ def _run_stack(
         )
         for i, seed in enumerate(task.seeds)
     )
-    return TaskResult(task, outcomes, trained.timings)
+    return TaskResult(outcomes, trained.timings)
 
 
-def _train(
+def _train_by_epochs(
     stack: Stack,
     objective: Objective,
     dataset: Dataset,
@@ -257,7 +265,7 @@ def _run_module(task: Task, dataset: Dataset, objective: Objective, scaling: Sca
         scaling=scaling,
     )
     outputs = {
-        name: _as_array(module, part.features, objective, spec)
+        name: _module_outputs_of(module, part.features, objective, spec)
         for name, part in dataset.parts.items()
     }
     outcome = Outcome(
@@ -270,10 +278,10 @@ def _run_module(task: Task, dataset: Dataset, objective: Objective, scaling: Sca
         trained.validation_curve,
         trained.diverged_at,
     )
-    return TaskResult(task, (outcome,), trained.timings)
+    return TaskResult((outcome,), trained.timings)
 
 
-def _as_array(
+def _module_outputs_of(
     module: torch.nn.Module, features: Array, objective: Objective, spec: StudySpec
 ) -> Array:
     rows = torch.from_numpy(features).to(spec.training.device, spec.training.torch_dtype)

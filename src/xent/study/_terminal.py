@@ -10,9 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from xent.scoring import Finding
+from xent._errors import InputError
+from xent.scoring import Finding, Scores
 from xent.study._bce_versus_ce import PUBLISHED, SigmoidScore
 from xent.study._comparison import Aggregate, Comparison, FormulationResult, Parameter, Spread
+from xent.study._protocol import match
 
 MOST_FEATURES = 8
 LEVELS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -21,10 +23,10 @@ LEVELS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 def show(comparison: Comparison, console: Console) -> None:
     """Print data, scores, parameters, timings and findings."""
     _show_data(comparison, console)
-    console.print(_scores_table(comparison))
+    _show_table(console, *_scores_table(comparison))
     _show_reading(comparison, console)
     _show_parameters(comparison, console)
-    console.print(_timings_table(comparison))
+    _show_table(console, *_timings_table(comparison))
     show_findings(comparison.findings, console)
 
 
@@ -47,28 +49,43 @@ def show_findings(findings: Sequence[Finding], console: Console) -> None:
         _indented(console, f"cure: {first.cure}")
 
 
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(_printable(text), style=style))
+
+
+def _printable(text: str) -> str:
+    """Names come from the data: a control character in one must not reach the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def _cell(text: str) -> str:
+    return escape(_printable(text))
+
+
 def _indented(console: Console, text: str) -> None:
     from rich.padding import Padding
 
-    console.print(Padding(Text(text), (0, 0, 0, 2)))
+    console.print(Padding(Text(_printable(text)), (0, 0, 0, 2)))
 
 
 def _show_data(comparison: Comparison, console: Console) -> None:
     dataset, spec = comparison.dataset, comparison.spec
     sizes = ", ".join(f"{len(part.target):,} {name}" for name, part in dataset.parts.items())
     classes = ", ".join(dataset.class_names[:6]) + (", ..." if len(dataset.class_names) > 6 else "")
-    console.print(Text(dataset.name, style="bold"))
-    console.print(
-        Text(
-            f"{sizes} rows; {len(dataset.feature_names)} features; "
-            f"{len(dataset.class_names)} classes: {classes}"
-        )
-    )
+    _say(console, dataset.name, style="bold")
+    counts = f"{len(dataset.feature_names)} features; {len(dataset.class_names)} classes"
+    _say(console, f"{sizes} rows; {counts}: {classes}")
     for note in dataset.notes:
-        console.print(Text(f"- {note}"))
-    console.print(Text(_training_sentence(comparison)))
+        _say(console, f"- {note}")
+    _say(console, _training_sentence(comparison))
     many = len(spec.seeds)
-    console.print(f"{many} seed{'s' * (many > 1)}, same split, batch order and starting point.\n")
+    shared = (
+        "split, batch order and starting point" if spec.model.pairs_start else "split, batch order"
+    )
+    _say(console, f"{many} seed{'s' * (many > 1)}, paired: same {shared}.")
+    if not comparison.environment["native_extension"]:
+        _say(console, "The native extension is not installed: NumPy and torch take its place.")
+    console.print()
 
 
 def _training_sentence(comparison: Comparison) -> str:
@@ -86,16 +103,16 @@ def _training_sentence(comparison: Comparison) -> str:
     )
 
 
-def _scores_table(comparison: Comparison) -> Table:
+def _scores_table(comparison: Comparison) -> tuple[str, Table]:
     seeds = len(comparison.spec.seeds)
     title = "Test scores by the right link"
     title += f", mean over {seeds} seeds (± SE)" if seeds > 1 else ""
-    table = _table(title)
-    table.add_column("", min_width=11, overflow="fold")
-    for heading in ("log loss", "Brier", "accuracy", "AUC", "ECE (floor)", "slope"):
+    table = _table()
+    table.add_column("", min_width=14, overflow="fold")
+    for heading in ("log loss", "Brier", "acc.", "AUC", "ECE (floor)", "slope"):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in comparison.formulations:
-        table.add_row(*_scores_row(result, result.name, recovered=False))
+        table.add_row(*_scores_row(result, _short_lines(result.name), recovered=False))
         if result.recovered:
             table.add_row(*_scores_row(result, "  recovered", recovered=True))
     base = comparison.baselines
@@ -104,7 +121,7 @@ def _scores_table(comparison: Comparison) -> Table:
     _baseline(table, "MLE", base.likelihood_log_loss)
     _baseline(table, "true model", base.true_log_loss)
     _baseline(table, "entropy", base.entropy_floor)
-    return table
+    return title, table
 
 
 def _baseline(
@@ -120,30 +137,38 @@ def _scores_row(result: FormulationResult, name: str, *, recovered: bool) -> lis
         return _number(result.mean(metric, recovered=recovered), digits)
 
     loss = _with_error(result.aggregate("log_loss", recovered=recovered))
-    ece = f"{mean('ece')} ({mean('ece_noise_floor')})"
-    label = name if result.status == "finished" else f"{name} (diverged)"
+    if any(scores.infinite_rows for scores in _finished(result, recovered=recovered)):
+        loss = "infinite"
+    ece = f"{mean('ece', 3)} ({mean('ece_noise_floor', 3)})"
+    label = name if result.status == "finished" else f"{name}\n(diverged)"
     return [
-        escape(label), loss, mean("brier"), mean("accuracy"), mean("auc"), ece, mean("slope", 3),
+        _cell(label), loss, mean("brier"), mean("accuracy"), mean("auc"), ece, mean("slope", 3),
     ]  # fmt: skip
+
+
+def _finished(result: FormulationResult, *, recovered: bool) -> Iterable[Scores]:
+    for trial in result.trials:
+        scores = trial.recovered if recovered else trial.test
+        if trial.status == "finished" and scores is not None:
+            yield scores
 
 
 def _show_reading(comparison: Comparison, console: Console) -> None:
     """Sentences that say what the table does not."""
     first = comparison.formulations[0].trials[0].test
     whose = "" if first is None else f" of the {first.ece_of}"
-    console.print(
-        Text(
-            f"Losses in nats. ECE{whose} over 15 groups of equal mass; (floor): what calibrated "
-            "predictions would show. Slope: 1 is calibrated."
-        )
+    _say(
+        console,
+        f"Losses in nats. ECE{whose} over 15 groups of equal mass; (floor): what calibrated "
+        "predictions would show. Slope: 1 is calibrated.",
     )
     if len(comparison.formulations) > 1:
-        console.print(Text(_difference_sentence(comparison)))
+        _say(console, _difference_sentence(comparison))
     for result in comparison.formulations:
         if result.formulation.resolved_link.name == "normalised-sigmoid":
-            console.print(Text(f"{result.name}: {result.formulation.resolved_link.formula}."))
-    for sentence in _distance_sentences(comparison):
-        console.print(Text(sentence))
+            _say(console, f"{result.name}: {result.formulation.resolved_link.formula}.")
+    for sentence in (*_step_sentence(comparison), *_distance_sentences(comparison)):
+        _say(console, sentence)
     console.print()
 
 
@@ -159,6 +184,26 @@ def _difference_sentence(comparison: Comparison) -> str:
     best, worst = min(losses, key=losses.__getitem__), max(losses, key=losses.__getitem__)
     gap = losses[worst] - losses[best]
     return f"Lowest log loss: {best}; highest: {worst}, {gap:.5f} nats above it."
+
+
+def _step_sentence(comparison: Comparison) -> Iterable[str]:
+    """Which formulations take longer steps in log-odds at the same learning rate."""
+    training, classes = comparison.spec.training, len(comparison.dataset.class_names)
+    if training.protocol == "matched" or training.converge or classes > 2:
+        return
+    factors: dict[float, list[str]] = {}
+    for result in comparison.formulations:
+        try:
+            rate = match(result.formulation, classes, training.optimizer).learning_rate
+        except InputError:
+            continue
+        if rate != 1.0:
+            factors.setdefault(1 / rate, []).append(result.name)
+    for factor, names in factors.items():
+        yield (
+            f"As written, a step of {training.optimizer} is {factor:g} times as long in log-odds "
+            f"for {', '.join(names)} as for one logit; --protocol matched evens that out."
+        )
 
 
 def _distance_sentences(comparison: Comparison) -> Iterable[str]:
@@ -188,24 +233,23 @@ def _show_parameters(comparison: Comparison, console: Console) -> None:
         against = tuple(dict.fromkeys((p.log_odds, p.against) for p in result.parameters))
         kinds.setdefault(tuple(map(str, against)), []).append(result)
     for group in kinds.values():
-        console.print(_parameters_table(group))
+        _show_table(console, *_parameters_table(group))
     if likelihood is not None and likelihood.status != "maximum":
-        console.print(Text(f"No maximum likelihood estimate ({likelihood.status})."))
-        console.print(Text(likelihood.message))
+        _say(console, f"No maximum likelihood estimate ({likelihood.status}).")
+        _say(console, likelihood.message)
     for result in shown:
         if result.parameters_note and (likelihood is None or likelihood.status == "maximum"):
-            console.print(Text(f"{result.name}: {result.parameters_note}."))
+            _say(console, f"{result.name}: {result.parameters_note}.")
     console.print()
 
 
-def _parameters_table(group: Sequence[FormulationResult]) -> Table:
+def _parameters_table(group: Sequence[FormulationResult]) -> tuple[str, Table]:
     first = group[0].parameters
     classes = list(dict.fromkeys(p.log_odds for p in first))
     against = first[0].against
-    title = f"Log-odds of {classes[0]} against {against}"
-    if len(classes) > 1:
-        title = f"Log-odds against {against}"
-    table = _table(f"{title}, per unit (± SE)")
+    what = "Log-odds" if len(classes) > 1 else f"Log-odds of {classes[0]}"
+    title = f"{what} against {against}"
+    table = _table()
     if len(classes) > 1:
         table.add_column("class")
     table.add_column("feature", overflow="ellipsis", max_width=22)
@@ -215,12 +259,12 @@ def _parameters_table(group: Sequence[FormulationResult]) -> Table:
         if wanted:
             table.add_column(heading, justify="right", no_wrap=True)
     for result in group:
-        table.add_column(escape(result.name), justify="right")
+        table.add_column(_cell(_short_lines(result.name)), justify="right")
     chosen = _most_important(first)
     for i in chosen:
         parameter = first[i]
-        row = [escape(parameter.log_odds)] if len(classes) > 1 else []
-        row.append(escape(parameter.feature))
+        row = [_cell(parameter.log_odds)] if len(classes) > 1 else []
+        row.append(_cell(parameter.feature))
         if truth:
             row.append(_number(parameter.truth))
         if estimate:
@@ -235,7 +279,8 @@ def _parameters_table(group: Sequence[FormulationResult]) -> Table:
         table.add_row(*row)
     if len(chosen) < len(first):
         table.caption = f"{len(chosen)} of {len(first)}, the largest; --json and --out give all"
-    return table
+    errors = any(p.standard_error or p.estimate_se for p in first)
+    return f"{title}, per unit{' (± SE)' if errors else ''}", table
 
 
 def _most_important(parameters: Sequence[Parameter]) -> list[int]:
@@ -249,24 +294,25 @@ def _most_important(parameters: Sequence[Parameter]) -> list[int]:
     return sorted(ranked[: MOST_FEATURES + 1])
 
 
-def _timings_table(comparison: Comparison) -> Table:
-    table = _table("Time: median (quartiles)")
+def _timings_table(comparison: Comparison) -> tuple[str, Table]:
+    table = _table()
     table.add_column("")
-    for heading in ("step", "data", "evaluation", "loss alone*"):
+    for heading in ("step", "data", "evaluation", "loss alone**"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("fit, all seeds", justify="right")
+    table.add_column("fit*", justify="right", no_wrap=True)
     for result in comparison.formulations:
         phases = (result.timings[p] for p in ("step", "data", "evaluation", "loss"))
-        table.add_row(escape(result.name), *map(_spread, phases), _seconds(result.fit_seconds))
-    table.caption = "* torch's own loss, forward and backward, timed apart"
-    return table
+        name = _cell(_short_lines(result.name))
+        table.add_row(name, *map(_spread, phases), _seconds(result.fit_seconds))
+    table.caption = "* all seeds   ** torch's own loss, forward and backward, timed apart"
+    return "Time: median (quartiles)", table
 
 
 def show_sigmoid_scores(
     scores: Sequence[SigmoidScore], title: str, console: Console, *, published: bool
 ) -> None:
     """Print right figures beside those that a sigmoid on every output gives."""
-    table = _table(title)
+    table = _table()
     table.add_column("")
     table.add_column("right", justify="right")
     if published:
@@ -275,7 +321,7 @@ def show_sigmoid_scores(
     table.add_column("by sigmoids", justify="right")
     as_published = {model.formulation: model.published_log_loss for model in PUBLISHED}
     for score in scores:
-        row = [escape(score.formulation), _number(score.right, 6)]
+        row = [_cell(score.formulation), _number(score.right, 6)]
         if published:
             row.append(_number(as_published[score.formulation], 6))
         wrong = bool(score.findings)
@@ -283,25 +329,35 @@ def show_sigmoid_scores(
             shown = _number(value, 6)
             row.append(f"[red]{shown}[/red]" if wrong else shown)
         table.add_row(*row)
-    console.print(table)
+    _show_table(console, title, table)
     for score in scores:
-        console.print(Text(f"{score.formulation}: {score.reason}."))
+        _say(console, f"{score.formulation}: {score.reason}.")
         for found in score.findings:
             _indented(console, f"{found.code} {found.name}: {found.message}")
     console.print()
 
 
-def _table(title: str) -> Table:
+def _show_table(console: Console, title: str, table: Table) -> None:
+    # Title and caption stand outside the table, which would wrap them to its own width.
+    _say(console, title, style="bold")
+    caption, table.caption = table.caption, None
+    console.print(table)
+    if caption:
+        _say(console, f"{caption}\n")
+
+
+def _table() -> Table:
     return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1),
         collapse_padding=True,
     )
+
+
+def _short_lines(name: str) -> str:
+    """A formulation's name, one line for each modifier."""
+    return name.replace("+", "\n+")
 
 
 def _number(value: float | None, digits: int = 4) -> str:

@@ -124,7 +124,7 @@ class Trained:
         gradient_norm: norm of its gradient there, of each member.
         train_curve: ``(epochs, stack)`` mean objective of the steps of each epoch (before each
             step); validation_curve: after each epoch.
-        diverged_at: epoch (from 1) at which a member's objective stopped being finite, or None.
+        diverged_at: epoch (from 1) in which a member's objective stopped being finite, or None.
         timings: of the stack.
     """
 
@@ -161,31 +161,34 @@ def train_stack(
         spec: how to train.
         seeds: of the members; they decide the order of batches.
         scaling: factors of the matched protocol for the head.
-        on_epoch: called after each epoch with its number from 1 and the stack.
+        on_epoch: called after each epoch with its number from 1 and the stack; lbfgs takes the
+            members in turn, so that there an epoch is as many steps as the stack has members.
     """
     if spec.optimizer == "lbfgs":
         return _train_one_by_one(stack, objective, train, validation, spec, on_epoch)
     optimisers = make_optimisers(stack, spec, scaling or Scaling())
-    train_curve = torch.zeros((spec.epochs, len(seeds)), dtype=torch.float64, device=spec.device)
-    validation_curve = torch.full_like(train_curve, torch.nan)
+    train_curve: list[Tensor] = []
+    validation_curve: list[Tensor] = []
     timings = Timings()
     begin = time.perf_counter()
     with torch.no_grad():
         for epoch in range(spec.epochs):
-            for rows, targets, weight in _batches(train, spec, seeds, epoch, timings):
+            values: list[Tensor] = []
+            for rows, targets, share in _batches(train, spec, seeds, epoch, timings):
                 start = time.perf_counter()
                 value, gradients = _accumulate(stack, objective, rows, targets)
                 for optimiser, gradient in zip(optimisers, gradients, strict=True):
                     optimiser.step(gradient)
-                train_curve[epoch] += value * weight
-                timings.step.append(_elapsed(start, spec.device))
+                values.append(value if share == 1.0 else value.mul_(share))
+                timings.step.append(elapsed(start, spec.device))
+            train_curve.append(values[0] if len(values) == 1 else torch.stack(values).sum(0))
             if validation is not None:
                 start = time.perf_counter()
-                validation_curve[epoch] = mean_objective(stack, objective, validation)
-                timings.evaluation.append(_elapsed(start, spec.device))
+                validation_curve.append(mean_objective(stack, objective, validation))
+                timings.evaluation.append(elapsed(start, spec.device))
             if on_epoch is not None:
                 on_epoch(epoch + 1, stack)
-    timings.fit = _elapsed(begin, spec.device)
+    timings.fit = elapsed(begin, spec.device)
     return _finish(stack, objective, train, train_curve, validation_curve, timings)
 
 
@@ -200,47 +203,48 @@ def make_optimisers(stack: Stack, spec: TrainingSpec, scaling: Scaling) -> list[
     ]
 
 
-def _blocks(n: int, stack: Stack) -> range:
-    rows = BLOCK_ACTIVATIONS // (len(stack.layers[0]) * stack.widest)
-    return range(0, n, max(SMALLEST_BLOCK, rows))
-
-
 def _accumulate(
     stack: Stack, objective: Objective, rows: Tensor, targets: Targets
 ) -> tuple[Tensor, list[Tensor]]:
     """Mean loss of each member and its gradients, one tensor a layer."""
-    denominator = targets.denominator()
-    n = rows.shape[-1]
-    blocks = _blocks(n, stack)
-    values: list[Tensor] = []
+    value: Tensor | None = None
     sums: list[Tensor] = []
-    for start in blocks:
-        stop = min(start + blocks.step, n)
-        part = targets if len(blocks) == 1 else targets.rows(start, stop)
-        features = rows if len(blocks) == 1 else rows[..., start:stop]
+    for features, part in _blocks(stack, rows, targets):
         outputs, inputs = stack.forward(features)
-        value, slope = objective.value_and_gradient(outputs, part)
+        own, slope = objective.value_and_gradient(outputs, part)
         gradients = stack.backward(features, inputs, slope)
-        values.append(value)
-        if not sums:
-            sums = gradients
+        if value is None:
+            value, sums = own, gradients
         else:
+            value = value.double().add_(own)
             for total, gradient in zip(sums, gradients, strict=True):
                 total.add_(gradient)
+    assert value is not None
+    denominator = targets.denominator()
     scale = denominator if isinstance(denominator, float) else denominator.view(-1, 1, 1)
-    value = values[0] if len(values) == 1 else torch.stack(values).sum(0, dtype=torch.float64)
-    return value.double() / denominator, [total.div_(scale) for total in sums]
+    return value.div_(denominator), [total.div_(scale) for total in sums]
 
 
 def mean_objective(stack: Stack, objective: Objective, rows: Rows) -> Tensor:
     """Mean objective of each member on a part, ``(stack,)`` float64."""
-    blocks = _blocks(rows.n, stack)
-    values = []
-    for start in blocks:
-        stop = min(start + blocks.step, rows.n)
-        outputs, _ = stack.forward(rows.columns[:, start:stop])
-        values.append(objective.value(outputs, rows.targets.rows(start, stop)).double())
-    return torch.stack(values).sum(0) / rows.targets.denominator()
+    value: Tensor | None = None
+    for features, part in _blocks(stack, rows.columns, rows.targets):
+        own = objective.value(stack.forward(features)[0], part)
+        value = own if value is None else value.double().add_(own)
+    assert value is not None
+    return value.div_(rows.targets.denominator())
+
+
+def _blocks(stack: Stack, rows: Tensor, targets: Targets) -> Iterator[tuple[Tensor, Targets]]:
+    """Blocks of rows whose activations stay in the cache, each with its targets."""
+    n = rows.shape[-1]
+    most = max(SMALLEST_BLOCK, BLOCK_ACTIVATIONS // (stack.layers[0].shape[0] * stack.widest))
+    if n <= most:
+        yield rows, targets
+        return
+    for start in range(0, n, most):
+        stop = min(start + most, n)
+        yield rows[..., start:stop], targets.rows(start, stop)
 
 
 def _batches(
@@ -257,7 +261,7 @@ def _batches(
         rows = order[:, first : first + spec.batch_size]
         features = train.by_row[rows].transpose(1, 2)
         targets = train.targets.gather(rows)
-        timings.data.append(_elapsed(start, spec.device))
+        timings.data.append(elapsed(start, spec.device))
         yield features, targets, rows.shape[1] / train.n
         start = time.perf_counter()
 
@@ -267,7 +271,8 @@ def batch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     return stream(seed, ORDER, epoch).permutation(n)
 
 
-def _elapsed(start: float, device: str) -> float:
+def elapsed(start: float, device: str) -> float:
+    """Seconds since ``start`` (of ``time.perf_counter``), the device's work included."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
@@ -278,31 +283,44 @@ def _finish(
     stack: Stack,
     objective: Objective,
     train: Rows,
-    train_curve: Tensor,
-    validation_curve: Tensor,
+    train_curve: Sequence[Tensor],
+    validation_curve: Sequence[Tensor],
     timings: Timings,
 ) -> Trained:
     final, gradients = _accumulate(stack, objective, train.columns, train.targets)
     norms = torch.stack([gradient.double().square().sum((1, 2)) for gradient in gradients])
-    curve = train_curve.cpu().numpy()
-    values = final.cpu().numpy()
+    curve = torch.stack(list(train_curve)).double().cpu().numpy()
+    followed = np.full_like(curve, np.nan)
+    if len(validation_curve):
+        followed = torch.stack(list(validation_curve)).double().cpu().numpy()
+    values = final.double().cpu().numpy()
     return Trained(
         [stack.arrays(member) for member in range(len(values))],
         values,
         norms.sum(0).sqrt().cpu().numpy(),
         curve,
-        validation_curve.cpu().numpy(),
-        [first_divergence(curve[:, i], values[i]) for i in range(len(values))],
+        followed,
+        [
+            first_divergence(curve[:, i], values[i], one_step=len(timings.step) == len(curve))
+            for i in range(len(values))
+        ],
         timings,
     )
 
 
-def first_divergence(curve: Array, final: float) -> int | None:
-    """Epoch (from 1) after which the objective was no longer finite, or None."""
+def first_divergence(curve: Array, final: float, *, one_step: bool) -> int | None:
+    """Epoch (from 1) after which the objective was no longer finite, or None.
+
+    Args:
+        curve: ``(epochs,)``, each the mean objective before the steps of its epoch.
+        final: the objective after the last epoch.
+        one_step: whether an epoch is a single step.
+    """
     broken = np.flatnonzero(~np.isfinite(curve))
     if len(broken):
-        # The curve holds the objective before each epoch's step: the step before broke it.
-        return max(int(broken[0]), 1)
+        # The curve holds the objective before each step. Where an epoch is one step, it was the
+        # epoch before that broke it.
+        return max(int(broken[0]) + (0 if one_step else 1), 1)
     return None if np.isfinite(final) else len(curve)
 
 
@@ -315,10 +333,16 @@ def _train_one_by_one(
     on_epoch: OnEpoch | None,
 ) -> Trained:
     """L-BFGS sees all of its parameters as one vector, so that members can't share one."""
-    results = []
-    for member in range(len(stack.layers[0])):
+    results: list[Trained] = []
+    members = len(stack.layers[0])
+    for member in range(members):
         single = Stack([layer[member : member + 1].clone() for layer in stack.layers])
-        results.append(_train_lbfgs(single, objective, train, validation, spec, on_epoch))
+
+        def on_own_epoch(epoch: int, _: Stack, done: int = member * spec.epochs) -> None:
+            if on_epoch is not None and (done + epoch) % members == 0:
+                on_epoch((done + epoch) // members, stack)
+
+        results.append(_train_lbfgs(single, objective, train, validation, spec, on_own_epoch))
         for layer, own in zip(stack.layers, single.layers, strict=True):
             layer[member] = own[0]
     return Trained(
@@ -337,42 +361,56 @@ def _train_one_by_one(
     )
 
 
+def make_lbfgs(parameters: Sequence[Tensor], spec: TrainingSpec) -> torch.optim.LBFGS:
+    """Torch's L-BFGS, one iteration a step, that stops at the rounding of the dtype."""
+    # Torch's own tolerances suit float32: in float64 they leave half of the digits unused.
+    rounding = torch.finfo(spec.torch_dtype).eps
+    return torch.optim.LBFGS(
+        parameters,
+        lr=spec.learning_rate,
+        max_iter=1,
+        tolerance_grad=rounding,
+        tolerance_change=rounding / 100,
+        line_search_fn="strong_wolfe",
+    )
+
+
 def _train_lbfgs(
     stack: Stack,
     objective: Objective,
     train: Rows,
     validation: Rows | None,
     spec: TrainingSpec,
-    on_epoch: OnEpoch | None,
+    on_epoch: OnEpoch,
 ) -> Trained:
-    optimizer = torch.optim.LBFGS(
-        stack.layers, lr=spec.learning_rate, max_iter=1, line_search_fn="strong_wolfe"
-    )
-    train_curve = torch.zeros((spec.epochs, 1), dtype=torch.float64, device=spec.device)
-    validation_curve = torch.full_like(train_curve, torch.nan)
+    optimizer = make_lbfgs(stack.layers, spec)
+    train_curve: list[Tensor] = []
+    validation_curve: list[Tensor] = []
     timings = Timings()
+    seen: list[Tensor] = []
     begin = time.perf_counter()
 
     def closure() -> float:
         value, gradients = _accumulate(stack, objective, train.columns, train.targets)
+        seen.append(value)
         for layer, gradient in zip(stack.layers, gradients, strict=True):
-            layer.grad = gradient
+            layer.grad = gradient.contiguous()
             if spec.weight_decay:
-                gradient.add_(layer, alpha=spec.weight_decay)
+                layer.grad.add_(layer, alpha=spec.weight_decay)
                 value = value + 0.5 * spec.weight_decay * layer.square().sum()
         return float(value)
 
     with torch.no_grad():
         for epoch in range(spec.epochs):
             start = time.perf_counter()
-            train_curve[epoch] = mean_objective(stack, objective, train)
+            seen.clear()
             optimizer.step(closure)  # type: ignore[no-untyped-call]
-            timings.step.append(_elapsed(start, spec.device))
+            train_curve.append(seen[0])
+            timings.step.append(elapsed(start, spec.device))
             if validation is not None:
                 start = time.perf_counter()
-                validation_curve[epoch] = mean_objective(stack, objective, validation)
-                timings.evaluation.append(_elapsed(start, spec.device))
-            if on_epoch is not None:
-                on_epoch(epoch + 1, stack)
-    timings.fit = _elapsed(begin, spec.device)
+                validation_curve.append(mean_objective(stack, objective, validation))
+                timings.evaluation.append(elapsed(start, spec.device))
+            on_epoch(epoch + 1, stack)
+    timings.fit = elapsed(begin, spec.device)
     return _finish(stack, objective, train, train_curve, validation_curve, timings)
