@@ -7,7 +7,6 @@ import pandas
 import pytest
 from command_line import xent
 
-
 BAD_MODULE = """
 import torch
 from torch import nn

@@ -317,8 +317,8 @@ def show_sigmoid_scores(
     table.add_column("right", justify="right")
     if published:
         table.add_column("as published", justify="right")
-    table.add_column("by sigmoids / sum", justify="right")
-    table.add_column("by sigmoids", justify="right")
+    table.add_column("sigmoids / row sum", justify="right")
+    table.add_column("sigmoids as is", justify="right")
     as_published = {model.formulation: model.published_log_loss for model in PUBLISHED}
     for score in scores:
         row = [_cell(score.formulation), _number(score.right, 6)]
