@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from sklearn.datasets import load_breast_cancer, load_iris
 
 from xent.study._dataset import DataSpec, load_dataset
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Small tensors gain nothing from threads, and lose much where other work shares the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def standardise(features):

@@ -63,6 +63,7 @@ def _draw_panel(axis: Axes, comparison: Comparison, curve: str, title: str) -> N
     axis.set_xlabel("epoch" if not comparison.spec.training.converge else "Newton evaluation")
     if longest >= 20:
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
     axis.spines[["top", "right"]].set_visible(False)
 
 

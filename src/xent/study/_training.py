@@ -18,9 +18,10 @@ from torch import Tensor
 
 from xent._links import Array
 from xent.study._models import ORDER, Stack, stream
-from xent.study._objectives import Objective, Targets
+from xent.study._objectives import Objective
 from xent.study._optimisers import Adam, Sgd, make_optimiser
 from xent.study._protocol import Scaling
+from xent.study._stack_losses import Targets
 
 # Activations of one block: 2^18 floats are 1 MiB, the second-level cache of a core.
 BLOCK_ACTIVATIONS = 2**18
