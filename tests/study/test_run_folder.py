@@ -1,6 +1,7 @@
 """What a run leaves on disk: enough to score its trials again, whole or not at all."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from xent._errors import InputError
-from xent.study import compare
+from xent.study import BUILT_IN, compare
 from xent.study._curves import draw_curves
 
 DATA = "synthetic:n=300,features=3,seed=5"
@@ -168,6 +169,22 @@ def test_results_come_last(tmp_path, monkeypatch):
         compare(DATA, seeds=1, epochs=1, formulations="bce", out=tmp_path)
     left = [path.suffix for path in tmp_path.rglob("*") if path.is_file()]
     assert left == [".npz"]
+
+
+def test_a_loss_that_raises_late_leaves_the_finished_trials_and_no_results(tmp_path):
+    calls = []
+
+    def tired(outputs, target):
+        calls.append(1)
+        if len(calls) > 3:
+            raise ValueError("no more")
+        return BUILT_IN["ce2"].loss(outputs, target)
+
+    own = replace(BUILT_IN["ce2"], name="tired", loss=tired)
+    with pytest.raises(InputError, match="ValueError: no more"):
+        compare(DATA, seeds=2, epochs=4, formulations=["bce", own], out=tmp_path)
+    left = [path.suffix for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == [".npz", ".npz"]
 
 
 def test_a_failed_run_makes_no_folder(tmp_path, monkeypatch):

@@ -61,7 +61,8 @@ def run_study(
         progress: called with what is being done and the fraction of it that is done.
 
     Raises:
-        InputError: anything that can't be used; nothing is written then.
+        InputError: anything that can't be used; nothing is written then. An error of the user's own
+            loss or model that comes up in training leaves the trials that were finished before.
     """
     begin = time.perf_counter()
     check_spec(spec)
