@@ -11,8 +11,9 @@ SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 demo: $(VENV)/installed
 	$(BIN)/xent demo --out runs/demo
 
+# One thread: tests are small, and cores that are shared with other work stall a second one.
 test: $(VENV)/tested
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: $(VENV)/linted
 	$(BIN)/ruff format --check .

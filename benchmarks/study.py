@@ -135,10 +135,10 @@ def main() -> None:
     options = parser.parse_args()
 
     run_ours(1)  # compiles bytecode and fills the page cache
-    ours = {1: [], 20: []}
+    ours: dict[int, list[dict[str, float]]] = {1: [], 20: []}
     for _ in range(options.repeats):
-        for seeds in ours:
-            ours[seeds].append(run_ours(seeds))
+        for seeds, runs in ours.items():
+            runs.append(run_ours(seeds))
     helps = [time_command("--help") for _ in range(options.repeats)]
     demo = [time_command("demo", "--seeds", "1", "--quiet") for _ in range(options.repeats)]
     lightning = {} if options.skip_lightning else fit_with_lightning()

@@ -58,6 +58,7 @@ PAGES = {"findings.md": findings_page, "formulations.md": formulations_page}
 
 
 def main() -> None:
+    """Write every page."""
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), encoding="utf-8")
 

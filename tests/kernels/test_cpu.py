@@ -82,9 +82,10 @@ def test_sums_do_not_depend_on_the_number_of_threads() -> None:
     try:
         torch.set_num_threads(1)
         alone = sigmoid_sums(logits, coefficients, None, None)
+        torch.set_num_threads(2)
+        together = sigmoid_sums(logits, coefficients, None, None)
     finally:
         torch.set_num_threads(before)
-    together = sigmoid_sums(logits, coefficients, None, None)
     assert alone is not None
     assert together is not None
     assert torch.equal(alone, together)

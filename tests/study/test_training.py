@@ -420,3 +420,26 @@ def test_the_stacked_optimisers_do_without_torchs(optimizer, loaded):
         check=True,
     )
     assert done.stdout.strip() == loaded
+
+
+def test_a_small_pass_takes_one_thread_and_gives_the_others_back(monkeypatch):
+    spec = TrainingSpec(epochs=1)
+    formulation = BUILT_IN["bce"]
+    objective = Objective.bind(formulation, np.ones(2))
+    features, target = np.zeros((40, 2)), np.arange(40) % 2
+    rows = Rows.prepare(features, target, None, objective, spec)
+    stack = Stack.draw([0, 1], 2, (), formulation, 2, shift=False)
+    seen = []
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        for least in (2**19, 40, 1):
+            monkeypatch.setattr(_training, "ACTIVATIONS_PER_THREAD", least)
+            train_stack(
+                stack, objective, rows, None, spec, [0, 1],
+                on_epoch=lambda *_: seen.append(torch.get_num_threads()),
+            )  # fmt: skip
+        assert seen == [1, 2, 3]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
