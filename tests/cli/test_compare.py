@@ -10,6 +10,8 @@ import pandas
 import pytest
 from command_line import xent
 
+from xent.scoring import NATIVE
+
 DATA = "synthetic:n=300,features=3,seed=5"
 OPTIONS = ("--seeds", "2", "--epochs", "5")
 
@@ -148,7 +150,8 @@ def test_help():
         assert (ended.code, ended.err) == (0, "")
         assert "Exit codes" in ended.out or arguments[0] == "demo"
         assert_reads_well(ended.out)
-    assert xent("--version").out == "xent, version 0.1.0\n"
+    has = "with" if NATIVE else "without"
+    assert xent("--version").out == f"xent 0.1.0, {has} the native extension\n"
 
 
 def test_no_arguments_shows_the_help():
@@ -167,3 +170,23 @@ def test_as_a_process(tmp_path):
     assert bad.stderr.startswith("Error: ")
     assert bad.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_module_beside_the_data_can_be_named(tmp_path):
+    (tmp_path / "beside_the_data.py").write_text(
+        "from torch import nn\n\n\ndef factory(n_features, n_outputs):\n"
+        "    return nn.Linear(n_features, n_outputs)\n",
+        encoding="utf-8",
+    )
+    code = (
+        "import os, sys; sys.path = [p for p in sys.path if p]; from xent.cli import main; "
+        f"main(['compare', {DATA!r}, '--model', 'beside_the_data:factory', '--head', '', "
+        "'--seeds', '1', '--epochs', '2', '--json'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.returncode == 0

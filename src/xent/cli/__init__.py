@@ -10,6 +10,8 @@ import os
 import sys
 import traceback
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -54,7 +56,12 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(xent.__version__, prog_name="xent")
+@click.version_option(
+    xent.__version__,
+    message="xent %(version)s, "
+    + ("with" if find_spec("xent._native") else "without")
+    + " the native extension",
+)
 def group() -> None:
     """Cross-entropy for PyTorch, done right.
 
@@ -67,6 +74,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     With XENT_TRACEBACK=1 in the environment the traceback is shown all the same.
     """
+    # What the user names as package.module:name is mostly a file beside the data; at the end of
+    # the path it can't stand in for anything that is installed.
+    sys.path.append(str(Path.cwd()))
     try:
         code = group(arguments, prog_name="xent", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xent._errors import InputError
+from xent._errors import InputError, XentError
 from xent._links import LINKS, Link, find_link
 
 if TYPE_CHECKING:
@@ -410,6 +410,8 @@ def import_by_path(path: str, subject: str) -> object:
     module_name, _, attribute = path.partition(":")
     try:
         module = importlib.import_module(module_name)
+    except XentError:
+        raise  # what is wrong inside the module is already said in one line
     except Exception as error:
         raise InputError(
             subject,

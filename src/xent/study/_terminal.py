@@ -17,6 +17,8 @@ from xent.study._comparison import Aggregate, Comparison, FormulationResult, Par
 from xent.study._protocol import match
 
 MOST_FEATURES = 8
+# From here on digits behind the point say nothing.
+LARGE = 1e4
 LEVELS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -55,7 +57,7 @@ def _say(console: Console, text: str, style: str = "") -> None:
 
 def _printable(text: str) -> str:
     """Names come from the data: a control character in one must not reach the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _cell(text: str) -> str:
@@ -142,7 +144,7 @@ def _scores_row(result: FormulationResult, name: str, *, recovered: bool) -> lis
     ece = f"{mean('ece', 3)} ({mean('ece_noise_floor', 3)})"
     label = name if result.status == "finished" else f"{name}\n(diverged)"
     return [
-        _cell(label), loss, mean("brier"), mean("accuracy"), mean("auc"), ece, mean("slope", 3),
+        label, loss, mean("brier"), mean("accuracy"), mean("auc"), ece, mean("slope", 3),
     ]  # fmt: skip
 
 
@@ -259,7 +261,7 @@ def _parameters_table(group: Sequence[FormulationResult]) -> tuple[str, Table]:
         if wanted:
             table.add_column(heading, justify="right", no_wrap=True)
     for result in group:
-        table.add_column(_cell(_short_lines(result.name)), justify="right")
+        table.add_column(_short_lines(result.name), justify="right")
     chosen = _most_important(first)
     for i in chosen:
         parameter = first[i]
@@ -302,7 +304,7 @@ def _timings_table(comparison: Comparison) -> tuple[str, Table]:
     table.add_column("fit*", justify="right", no_wrap=True)
     for result in comparison.formulations:
         phases = (result.timings[p] for p in ("step", "data", "evaluation", "loss"))
-        name = _cell(_short_lines(result.name))
+        name = _short_lines(result.name)
         table.add_row(name, *map(_spread, phases), _seconds(result.fit_seconds))
     table.caption = "* all seeds   ** torch's own loss, forward and backward, timed apart"
     return "Time: median (quartiles)", table
@@ -343,7 +345,8 @@ def _show_table(console: Console, title: str, table: Table) -> None:
     caption, table.caption = table.caption, None
     console.print(table)
     if caption:
-        _say(console, f"{caption}\n")
+        _say(console, str(caption))
+        console.print()
 
 
 def _table() -> Table:
@@ -356,20 +359,22 @@ def _table() -> Table:
 
 
 def _short_lines(name: str) -> str:
-    """A formulation's name, one line for each modifier."""
-    return name.replace("+", "\n+")
+    """A formulation's name as a cell, one line for each modifier."""
+    return _cell(name).replace("+", "\n+")
 
 
 def _number(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    if value is None:
+        return "-"
+    return f"{value:.{digits}f}" if abs(value) < LARGE else f"{value:.2g}"
 
 
 def _with_error(aggregate: Aggregate) -> str:
     if aggregate.mean is None:
         return "-"
     if aggregate.se is None:
-        return f"{aggregate.mean:.5f}"
-    return f"{aggregate.mean:.5f} ±{aggregate.se:.5f}"
+        return _number(aggregate.mean, 5)
+    return f"{_number(aggregate.mean, 5)} ±{_number(aggregate.se, 5)}"
 
 
 def _plus_minus(value: float | None, error: float | None) -> str:
