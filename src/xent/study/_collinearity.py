@@ -66,8 +66,8 @@ def orthogonalise(features: Array) -> Design:
     constant = spread <= CONSTANT * np.hypot(spread, np.sqrt(rows) * np.abs(mean))
     scale = np.where(constant, 1.0, spread)
     factor = np.where(constant, 0.0, factor / scale)
-    rank, groups = _dependences(factor, constant)
     _, singular, right = np.linalg.svd(factor, full_matrices=False)
+    rank, groups = _dependences(factor, constant, singular)
     onto = np.sqrt(rows) * (right[:rank] / singular[:rank, None]).T / scale[:, None]
     columns = np.empty((rows, rank))
     for start in range(0, rows, BLOCK_ROWS):
@@ -93,14 +93,17 @@ def _blocks(features: Array) -> Iterator[Array]:
 
 
 def _dependences(
-    factor: Array, constant: NDArray[np.bool_]
+    factor: Array, constant: NDArray[np.bool_], singular: Array
 ) -> tuple[int, tuple[tuple[int, ...], ...]]:
-    from scipy.linalg import qr, solve_triangular
-
     groups: list[tuple[int, ...]] = [(int(column),) for column in np.flatnonzero(constant)]
     candidates = np.flatnonzero(~constant)
     if candidates.size == 0:
         return 0, tuple(groups)
+    # No pivot is smaller than the smallest singular value; loading scipy takes longer than the fit.
+    if len(singular) >= candidates.size and singular[candidates.size - 1] > DEPENDENT:
+        return candidates.size, tuple(groups)
+    from scipy.linalg import qr, solve_triangular
+
     upper, pivots = qr(factor[:, candidates], mode="r", pivoting=True)
     rank = int((np.abs(np.diag(upper)) > DEPENDENT).sum())
     weights = solve_triangular(upper[:rank, :rank], upper[:rank, rank:])
