@@ -56,6 +56,19 @@ nb::tuple log_odds_histogram(Column<double> score, Column<std::uint8_t> label,
                         give_to_numpy(std::move(probability_sums), bins));
 }
 
+// The fastest of them that this processor can run.
+xent::SigmoidSum find_sigmoid_sum() {
+#if defined(XENT_X86_INSTRUCTION_SETS)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")) {
+    return xent::avx512::sigmoid_sum;
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return xent::avx2::sigmoid_sum;
+#endif
+  return xent::portable::sigmoid_sum;
+}
+
 // Columns of one task: 64 KiB of logits and slopes, and enough of them to outweigh its dispatch.
 constexpr std::size_t columns_per_task = 8192;
 
@@ -65,7 +78,7 @@ void sigmoid_sums(std::uintptr_t logits, std::uintptr_t coefficients, std::uintp
                   std::uintptr_t slope, std::uintptr_t values, std::size_t members,
                   std::size_t outputs, std::size_t columns, std::size_t coefficient_stride,
                   std::size_t coefficient_member, std::size_t total_member, unsigned threads) {
-  static const xent::SigmoidSum sum = xent::find_sigmoid_sum();
+  static const xent::SigmoidSum sum = find_sigmoid_sum();
   const xent::SigmoidRows rows{reinterpret_cast<const float*>(logits),
                                reinterpret_cast<const float*>(coefficients),
                                reinterpret_cast<const float*>(total),

@@ -45,7 +45,7 @@ struct LogisticTerms {
 // softplus = max(x, 0) + log1p(e), and sigmoid is 1 / (1 + e) or e / (1 + e). log1p(e) is
 // 2 atanh(e / (2 + e)), and the two quotients share one division.
 inline LogisticTerms logistic(float x) {
-  const float e = exp_of_negative(-__builtin_fabsf(x));
+  const float e = exp_of_negative(x > 0.0f ? -x : x);
   const float inverse = 1.0f / ((1.0f + e) * (2.0f + e));
   const float s = e * inverse * (1.0f + e);
   const float z = s * s;

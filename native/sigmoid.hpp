@@ -36,17 +36,4 @@ namespace avx512 {
 double sigmoid_sum(const SigmoidRows&, std::size_t, std::size_t, std::size_t);
 }
 
-// The fastest of them that this processor can run.
-inline SigmoidSum find_sigmoid_sum() {
-#if defined(XENT_X86_INSTRUCTION_SETS)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")) {
-    return avx512::sigmoid_sum;
-  }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::sigmoid_sum;
-#endif
-  return portable::sigmoid_sum;
-}
-
 }  // namespace xent

@@ -93,8 +93,3 @@ def test_double_sigmoid_range() -> None:
     assert symptoms.never_leaves_double_sigmoid(np.column_stack([1 - twice, twice]))
     assert not symptoms.never_leaves_double_sigmoid(np.column_stack([twice, 1 - twice]))
     assert not symptoms.never_leaves_double_sigmoid(np.column_stack([1 - once, once]))
-
-
-def test_zeros_at_true_class_ignores_zeros_elsewhere() -> None:
-    probabilities = np.array([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5]])
-    assert symptoms.zeros_at_true_class(probabilities, np.array([0, 1, 1])) == 1

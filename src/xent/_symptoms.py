@@ -168,12 +168,3 @@ def never_leaves_double_sigmoid(probabilities: Array) -> bool:
     positive = probabilities[:, 1]
     least, greatest = 0.5 - STORAGE_ROUNDING, LARGEST_SIGMOID_OF_PROBABILITY + STORAGE_ROUNDING
     return bool(positive.min() >= least and positive.max() <= greatest)
-
-
-def zeros_at_true_class(probabilities: Array, target: NDArray[np.int64]) -> int:
-    """Rows that give probability exactly 0 to the class that came true: their loss is infinite.
-
-    >>> zeros_at_true_class(np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([1, 1]))
-    1
-    """
-    return int(np.count_nonzero(probabilities[np.arange(len(target)), target] == 0.0))

@@ -114,3 +114,17 @@ def test_what_does_not_fit_is_left_to_others(logits: torch.Tensor) -> None:
 def test_without_the_extension_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_cpu, "_sums", None)
     assert sigmoid_sums(torch.zeros((1, 1, 4)), torch.zeros((1, 4)), None, None) is None
+
+
+@native
+def test_shapes_that_do_not_fit_are_not_read() -> None:
+    """The native code reads what it is told to: a wrong length would be somebody else's memory."""
+    logits = torch.zeros((2, 1, 30))
+    fitting = torch.zeros((1, 30))
+    assert sigmoid_sums(logits, fitting, None, None) is not None
+    for coefficients in (torch.zeros((1, 10)), torch.zeros((3, 1, 30)), torch.zeros(30)):
+        assert sigmoid_sums(logits, coefficients, None, None) is None
+    assert sigmoid_sums(logits, fitting, torch.zeros((1, 10)), None) is None
+    assert sigmoid_sums(logits, fitting, None, torch.zeros((2, 1, 10))) is None
+    assert sigmoid_sums(logits, fitting, None, torch.zeros((2, 1, 30)).double()) is None
+    assert sigmoid_sums(logits[0], fitting, None, None) is None

@@ -53,7 +53,7 @@ def test_table_is_whole() -> None:
     for name, kind in FINDINGS.items():
         assert kind.name == name
         assert re.fullmatch(r"XS1\d\d", kind.code)
-        assert re.fullmatch(r"[a-z]+(-[a-z]+)+", name)
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", name)
         assert kind.level in {"error", "warning", "note"}
         assert kind.cause.endswith(".")
         assert kind.cure.endswith(".")
@@ -117,6 +117,69 @@ def test_other_factors_few_rows_or_a_shift_are_a_warning() -> None:
     assert levels(binary_rows(log_odds / 2.0 + 1.0), target) == ["warning"]
     assert levels(binary_rows(log_odds / 2.0)[:600], target[:600]) == ["warning"]
     assert levels(binary_rows(log_odds / 1.2), target) == []
+
+
+def linked_findings(logs: np.ndarray, target: np.ndarray) -> list[Finding]:
+    scores = score_rows(logs, target)
+    return list(prediction_findings(scores, logs, target, subject="bce", linked=True))
+
+
+@pytest.mark.parametrize(
+    ("factor", "meaning"),
+    [(2.0, "the model is too sure of itself"), (0.5, "the model is not sure enough")],
+)
+def test_a_slope_of_the_model_s_own_is_a_note(factor: float, meaning: str) -> None:
+    log_odds, target = binary_truth()
+    logs = binary_rows(factor * log_odds)
+    (found,) = linked_findings(logs, target)
+    assert (found.code, found.name, found.level) == ("XS123", "miscalibrated", "note")
+    fit = score_rows(logs, target).recalibration
+    assert found.values == {"slope": fit.slope, "slope_se": fit.slope_se}
+    assert found.message == (
+        f"The recalibration slope is {fit.slope:.3f} ± {fit.slope_se:.3f} where calibrated "
+        f"predictions have 1: {meaning}."
+    )
+
+
+def test_a_proven_link_is_no_wrong_scorer() -> None:
+    log_odds, target = binary_truth()
+    suspects = [
+        (binary_rows(-log_odds), "columns-flipped"),
+        (log_softmax(np.exp(binary_rows(log_odds))), "softmax-applied-twice"),
+        (binary_rows(scipy.special.expit(log_odds)), "sigmoid-applied-twice"),
+    ]
+    for logs, name in suspects:
+        assert name in names(logs, target)
+        assert [each.name for each in linked_findings(logs, target)] == ["miscalibrated"]
+    assert linked_findings(binary_rows(log_odds / 1.2), target) == []
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_slopes_that_are_not_above_0_are_no_factor(linked: bool) -> None:
+    log_odds, target = binary_truth()
+    unrelated = np.random.default_rng(5).normal(scale=2.0, size=ROWS)
+    cases = [
+        (unrelated, "the log-odds hold no information about the target"),
+        (-log_odds, "the log-odds point away from the class that comes true"),
+    ]
+    for values, meaning in cases:
+        logs = binary_rows(values)
+        scores = score_rows(logs, target)
+        found = prediction_findings(scores, logs, target, subject="bce", linked=linked)
+        wanted = "miscalibrated" if linked else "log-odds-scaled"
+        (message,) = (each.message for each in found if each.name == wanted)
+        fit = scores.recalibration
+        assert message == (
+            f"The recalibration slope is {fit.slope:.3f} ± {fit.slope_se:.3f} where calibrated "
+            f"predictions have 1: {meaning}."
+        )
+
+
+def test_causes_and_cures_hold_for_files_and_studies() -> None:
+    infinite = FINDINGS["infinite-loss-rows"]
+    assert "stored or computed, or the model rules the class out" in infinite.cause
+    assert "--head" in FINDINGS["paired-by-seed-only"].cure
+    assert "matched" not in FINDINGS["paired-by-seed-only"].cure
 
 
 def test_softmax_twice_is_told_from_a_weak_model() -> None:

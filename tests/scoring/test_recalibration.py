@@ -69,6 +69,49 @@ def test_integer_weights_give_the_fit_of_repeated_rows() -> None:
     assert weighted.intercepts == pytest.approx(repeated.intercepts, rel=1e-9)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+@settings(max_examples=20)
+@given(st.floats(-8.0, 8.0))
+def test_only_the_proportions_of_weights_matter(classes: int, exponent: float) -> None:
+    random = np.random.default_rng(10)
+    logs = log_softmax(random.normal(size=(200, classes)))
+    target, weight = random.integers(0, classes, 200), random.exponential(size=200)
+    fit = recalibration(logs, target, weight)
+    scaled = recalibration(logs, target, weight * 10.0**exponent)
+    assert fit.converged
+    assert scaled.slope == pytest.approx(fit.slope, rel=1e-9)
+    assert scaled.slope_se == pytest.approx(fit.slope_se, rel=1e-9)
+    assert scaled.intercepts == pytest.approx(fit.intercepts, rel=1e-9, abs=1e-12)
+    assert scaled.intercept_ses == pytest.approx(fit.intercept_ses, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-8, 1e8, 1e306])
+def test_scale_of_weights_at_the_ends(scale: float) -> None:
+    log_odds = np.random.default_rng(11).normal(size=400)
+    logs, target = binary_rows(log_odds), draw(log_odds)
+    fit = recalibration(logs, target, np.full(400, scale))
+    assert fit.slope == pytest.approx(recalibration(logs, target).slope, rel=1e-9)
+
+
+class IndefiniteModel:
+    """A likelihood whose information was rounded until it is no longer positive definite."""
+
+    weight = None
+
+    def evaluate(self, parameters: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        return 0.0, np.zeros_like(parameters), np.array([[1.0, 2.0], [2.0, 1.0]])
+
+    def row_gradients(self, parameters: np.ndarray) -> np.ndarray:
+        raise AssertionError("not asked for without weights")
+
+
+def test_negative_variances_are_no_estimate() -> None:
+    fit = _fit(IndefiniteModel(), np.array([1.0, 0.0]), 1.0)
+    assert not fit.converged
+    assert (fit.slope, fit.slope_se) == (None, None)
+    assert fit.failure == "the scores separate the classes"
+
+
 def test_two_classes_by_either_route_are_the_same_fit() -> None:
     log_odds = np.random.default_rng(4).normal(size=300)
     logs, target = binary_rows(log_odds), draw(0.3 - 0.8 * log_odds)

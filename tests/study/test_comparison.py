@@ -111,8 +111,9 @@ def test_tables_of_unusual_studies(options):
 def test_aggregate():
     assert Aggregate.of([2.0]) == Aggregate(2.0, None)
     assert Aggregate.of([1.0, 3.0]) == Aggregate(2.0, 1.0)
-    for missing in ([], [None], [1.0, None], [1.0, float("inf")], [float("nan")]):
+    for missing in ([], [None], [1.0, None], [float("nan")]):
         assert Aggregate.of(missing) == Aggregate(None, None)
+    assert Aggregate.of([1.0, float("inf")]) == Aggregate(float("inf"), None)
 
 
 def test_spread():
@@ -128,10 +129,16 @@ def test_metrics_take_the_intercept_farthest_from_0(comparison):
     )
     assert METRICS["intercept"](changed) == -0.4
     assert METRICS["intercept_se"](changed) == 2
+    steadier = replace(
+        scores,
+        recalibration=replace(scores.recalibration, intercepts=(0.1, -0.4), intercept_ses=(2, 1)),
+    )
+    assert METRICS["intercept_se"](steadier) == 1
     without = replace(
         scores, recalibration=replace(scores.recalibration, intercepts=(), intercept_ses=())
     )
     assert METRICS["intercept"](without) is None
+    assert METRICS["intercept_se"](without) is None
 
 
 def test_findings_are_merged_over_seeds():

@@ -63,6 +63,21 @@ def test_names_are_text(name):
     assert "<script" not in svg
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\x00b", "a\\x00b"),
+        ("line\nbreak", "line\\nbreak"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("half\ud800", "half\\ud800"),
+        ("Größe ½", "Größe ½"),
+    ],
+)
+def test_letters_that_xml_cannot_hold_are_escaped(name, shown):
+    own = replace(BUILT_IN["ce2"], name=name)
+    assert shown in texts(draw_curves(compare(DATA, seeds=1, epochs=3, formulations=[own])))
+
+
 def test_a_diverged_study_is_drawn():
     svg = draw_curves(compare(DATA, seeds=2, epochs=30, optimizer="sgd", learning_rate=1e38))
     assert "bce" in texts(svg)

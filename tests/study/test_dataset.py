@@ -37,6 +37,12 @@ def save(tmp_path):
     return write
 
 
+def relative(weight):
+    """Weights that sum to the effective number of rows of Kish, from its formula."""
+    weight = np.asarray(weight, dtype=float)
+    return weight / weight.sum() * (weight.sum() ** 2 / (weight**2).sum())
+
+
 def test_table(frame, save):
     frame.loc[3, "age"] = np.nan
     source = save(frame)
@@ -56,7 +62,7 @@ def test_table(frame, save):
         expected = frame["age"].fillna(frame["age"][data.train.row_ids].median())
         np.testing.assert_allclose(original, expected[part.row_ids], rtol=1e-12)
         np.testing.assert_array_equal(part.target, frame["sick"][part.row_ids] == "yes")
-        np.testing.assert_allclose(part.weight, frame["importance"][part.row_ids])
+        np.testing.assert_allclose(part.weight, relative(frame["importance"][part.row_ids]))
         assert abs(part.target.mean() - (frame["sick"] == "yes").mean()) < 0.03
     np.testing.assert_allclose(data.train.features[:, 0].mean(), 0, atol=1e-12)
     np.testing.assert_allclose(data.train.features[:, 0].std(), 1)
@@ -78,11 +84,49 @@ def test_npz_uses_its_weight_and_group(tmp_path):
     data = load_dataset(DataSpec(str(path), standardize=False))
     assert data.feature_names == ("x1", "x2")
     np.testing.assert_array_equal(data.train.features, X[data.train.row_ids])
-    np.testing.assert_array_equal(data.train.weight, data.train.row_ids + 1.0)
+    np.testing.assert_allclose(data.train.weight, relative(data.train.row_ids + 1.0))
     assert not set(group[data.train.row_ids]) & set(group[data.test.row_ids])
     assert data.notes == (
         "sample weights are the array 'weight'",
         "rows of one value in the array 'group' stay in one part",
+    )
+
+
+# The last factors would overflow or vanish if squared as they are.
+@pytest.mark.parametrize("factor", [1e-8, 1e6, 1e-290, 1e290])
+def test_unit_of_weights_does_not_matter(frame, save, factor):
+    spec = DataSpec(save(frame), target="sick", weight="importance")
+    frame["importance"] *= factor
+    scaled = replace(spec, source=save(frame, "scaled.csv"))
+    for part, other in zip(
+        load_dataset(spec).parts.values(), load_dataset(scaled).parts.values(), strict=True
+    ):
+        np.testing.assert_allclose(part.weight, other.weight, rtol=1e-12)
+        np.testing.assert_array_equal(part.features, other.features)
+        np.testing.assert_array_equal(part.row_ids, other.row_ids)
+        effective = part.weight.sum() ** 2 / (part.weight**2).sum()
+        assert part.weight.sum() == pytest.approx(effective, rel=1e-12)
+        assert effective < part.weight.size
+
+
+def test_equal_weights_are_1(frame, save):
+    frame["importance"] = 0.3
+    data = load_dataset(DataSpec(save(frame), target="sick", weight="importance"))
+    for part in data.parts.values():
+        np.testing.assert_array_equal(part.weight, np.ones(part.target.size))
+
+
+def test_rows_that_classes_leave_out_may_lack_weight_and_group(frame, save):
+    frame["sick"] = np.where(np.arange(200) < 3, "unknown", frame["sick"])
+    frame["clinic"] = frame["clinic"].astype(float)
+    frame.loc[0, "clinic"] = np.nan
+    frame.loc[:2, "importance"] = [np.nan, -1.0, np.inf]
+    options = {"target": "sick", "weight": "importance", "group": "clinic"}
+    data = load_dataset(DataSpec(save(frame), classes=("no", "yes"), **options))
+    assert sum(part.target.size for part in data.parts.values()) == 197
+    frame.loc[5, "importance"] = -2.0
+    assert "which is -2 or the like in 1 row (5; counted from 0)" in refusal(
+        save(frame), classes=("no", "yes"), **options
     )
 
 
@@ -107,6 +151,24 @@ def test_test_file(frame, save):
         note.startswith("colour: 1 test row has a category that no training row has")
         for note in data.notes
     )
+
+
+def test_test_file_of_other_groups(frame, save):
+    held_out = frame[frame["clinic"] >= 15]
+    rest = frame[frame["clinic"] < 15]
+    test = save(held_out, "held_out.csv")
+    data = load_dataset(DataSpec(save(rest), target="sick", test=test, group="clinic"))
+    assert data.test.target.size == len(held_out)
+    clinics = [set(rest["clinic"].iloc[part.row_ids]) for part in (data.train, data.validation)]
+    assert not clinics[0] & clinics[1]
+
+
+def test_test_file_of_known_rows_is_noted(frame, save):
+    # 26 of 50 test rows are training or validation rows; 25 would not be more than half.
+    for first, noted in ((124, ("26 of 50 test rows also stand in the training data",)), (125, ())):
+        test = save(frame[first : first + 50], "held_out.csv")
+        data = load_dataset(DataSpec(save(frame[:150]), target="sick", test=test))
+        assert tuple(note for note in data.notes if "also stand" in note) == noted
 
 
 def test_test_file_of_chosen_classes(tmp_path, save):
@@ -295,6 +357,13 @@ def test_bad_weight(frame, save, value, shown):
     )
 
 
+def test_bad_weights_of_all_parts_are_counted(frame, save):
+    frame["importance"] = -1.0
+    assert "in 200 rows (0, 1, 2, ...; counted from 0)" in refusal(
+        save(frame), target="sick", weight="importance"
+    )
+
+
 def test_weight_of_text(frame, save):
     assert refusal(save(frame), target="sick", weight="colour") == (
         "compare: --weight must be a column of finite numbers of at least 0; got 'colour', which "
@@ -307,6 +376,14 @@ def test_weight_of_zeros(frame, save):
     assert refusal(save(frame), target="sick", weight="importance") == (
         "compare: --weight must be above 0 on some row of every part; got 'importance' with only "
         "zeros in the training part. Name another column."
+    )
+
+
+def test_class_of_weight_zero(frame, save):
+    frame.loc[frame["sick"] == "yes", "importance"] = 0.0
+    assert refusal(save(frame), target="sick", weight="importance") == (
+        "compare: the training part must be rows of every class with a weight above 0; got only "
+        "weights of 0 for 'yes'. Correct the weights, or leave those classes out."
     )
 
 
@@ -347,6 +424,34 @@ def test_test_file_without_columns(frame, save):
     assert refusal(save(frame), target="sick", test=other) == (
         "compare: --test must be a file with the columns of the training data; got other.csv "
         "without 'age', 'sick'. Add those columns to it."
+    )
+
+
+def test_test_file_without_groups(frame, save):
+    other = save(frame.drop(columns="clinic"), "other.csv")
+    assert refusal(save(frame), target="sick", test=other, group="clinic") == (
+        "compare: --test must be a file with the columns of the training data; got other.csv "
+        "without 'clinic'. Add those columns to it."
+    )
+
+
+def test_test_file_of_the_same_groups(frame, save):
+    # Written as 3.0 in one file and as 3 in the other.
+    other = frame[frame["clinic"] == 3].astype({"clinic": float})
+    other = save(pandas.concat([other, other.assign(clinic=99.0)]), "other.csv")
+    assert refusal(save(frame), target="sick", test=other, group="clinic") == (
+        "compare: --test must be a file that shares no group of 'clinic' with the training data; "
+        "got other.csv with '3', in both. Leave the rows of those groups out of one file, or "
+        "split one file with --test 0.2."
+    )
+
+
+def test_test_file_with_missing_groups(frame, save):
+    other = frame.astype({"clinic": float})
+    other.loc[4, "clinic"] = np.nan
+    message = refusal(save(frame), target="sick", test=save(other, "other.csv"), group="clinic")
+    assert message.startswith(
+        "compare: --test must be a column without missing values; got 'clinic' missing in 1 row (4;"
     )
 
 

@@ -227,3 +227,63 @@ def test_global_random_states_are_left_alone():
     compare(DATA, seeds=1, epochs=2, batch_size=50)
     assert torch.equal(before, torch.get_rng_state())
     np.testing.assert_array_equal(numpy_before, np.random.get_state()[1])
+
+
+def test_a_barely_trained_model_is_no_wrong_scorer():
+    comparison = compare(
+        "synthetic:n=5000,features=4,noise=2,seed=3",
+        seeds=2, epochs=5, learning_rate=0.01, test=0.4,
+    )  # fmt: skip
+    assert comparison.ok
+    assert names(comparison) <= {"not-converged", "worse-than-prior", "miscalibrated"}
+    assert "miscalibrated" in names(comparison)
+
+
+@pytest.mark.parametrize("name", ["bce", "ce+smoothing=0.1", "ovr+weights=1:2"])
+def test_a_reproduced_objective_proves_the_link(name):
+    comparison = compare(
+        "synthetic:n=400,features=100,seed=3",
+        seeds=1, epochs=300, learning_rate=0.1, test=0.5, formulations=[name],
+    )  # fmt: skip
+    (found,) = (each for each in comparison.findings if each.name == "miscalibrated")
+    assert found.level == "note"
+    assert found.values["slope"] < 2 / 3
+    assert found.message.split(":")[-1].startswith(" the model is too sure of itself.")
+    assert "log-odds-scaled" not in names(comparison)
+
+
+def test_normalised_sigmoids_are_not_sure_enough():
+    comparison = compare(
+        "synthetic:n=3000,features=4,classes=10,seed=3",
+        seeds=1, epochs=10, learning_rate=0.1, formulations=["ce", "ovr"],
+    )  # fmt: skip
+    (found,) = (each for each in comparison.findings if each.name == "miscalibrated")
+    assert (found.subject, found.level) == ("ovr", "note")
+    assert found.values["slope"] > 1.5
+    assert found.message.endswith(": the model is not sure enough.")
+    assert "log-odds-scaled" not in names(comparison)
+
+
+def test_another_link_on_a_built_in_loss_is_still_a_suspect():
+    def backwards(outputs):
+        return BUILT_IN["ovr"].resolved_link.log_probabilities(outputs)[:, ::-1]
+
+    link = replace(BUILT_IN["ovr"].resolved_link, name="backwards", log_probabilities=backwards)
+    own = replace(BUILT_IN["ovr"], link=link)
+    comparison = compare(DATA, seeds=1, epochs=30, learning_rate=0.1, formulations=[own])
+    assert "log-odds-scaled" in names(comparison)
+    assert "miscalibrated" not in names(comparison)
+
+
+def test_what_a_recovery_of_the_user_s_gives_is_still_a_suspect():
+    own = replace(BUILT_IN["ce2"], recover=lambda log_q: log_q[:, ::-1])
+    comparison = compare(DATA, seeds=1, epochs=30, learning_rate=0.1, formulations=[own])
+    assert "log-odds-scaled" in names(comparison)
+    assert "miscalibrated" not in names(comparison)
+
+
+def test_scores_that_all_but_separate_classes_give_no_numpy_warning():
+    comparison = compare(
+        "sklearn:wine", seeds=2, model="mlp", widths=[16], batch_size=32, epochs=30
+    )
+    assert comparison.ok

@@ -154,7 +154,8 @@ def test_table_is_read_instead_of_the_source(frame):
 
 
 def test_data_options(frame, tmp_path):
-    frame.sample(50, random_state=0).to_csv(tmp_path / "test.csv", index=False)
+    rows = frame.sample(50, random_state=0)
+    rows.assign(nights=rows["nights"] + 100).to_csv(tmp_path / "test.csv", index=False)
     comparison = xent.compare(
         frame, "outcome", test=tmp_path / "test.csv", validation=0.0, group="nights",
         positive="healthy", drop=["ward"], standardize=False, split_seed=3, stratify=False,
@@ -197,3 +198,12 @@ def test_refused_arguments(options, message):
     with pytest.raises(InputError) as caught:
         xent.compare("synthetic:n=200,features=2", **options)
     assert str(caught.value) == message
+
+
+def test_rows_to_test_on_are_a_fraction_or_a_file(frame):
+    with pytest.raises(InputError) as caught:
+        xent.compare(frame, "outcome", test=frame, **OPTIONS)
+    assert str(caught.value) == (
+        "compare: test must be a fraction of the rows, or the path of a file; got DataFrame. "
+        "Write the rows to a file, or put them below the others and use group or a fraction."
+    )

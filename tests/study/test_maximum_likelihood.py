@@ -12,7 +12,6 @@ from sklearn.linear_model import LogisticRegression
 from xent import _errors
 from xent.study._likelihood import log_likelihood_terms, standard_errors
 from xent.study._maximum_likelihood import (
-    distance_in_standard_errors,
     fit_maximum_likelihood,
     fit_one_vs_rest,
 )
@@ -302,17 +301,6 @@ def test_intercept_only():
     assert found.standard_errors[0, 0] == pytest.approx(np.sqrt(1 / 3 + 1 / 7))
 
 
-def test_distance_in_standard_errors():
-    x, target, classes = MAXIMA["binary"]
-    found = fit_maximum_likelihood(x, target, classes)
-    moved = found.coefficients + 2.5 * found.standard_errors * np.array([1, -1, 0, 1, -1])
-    np.testing.assert_allclose(
-        distance_in_standard_errors(moved, found), [[2.5, 2.5, 0, 2.5, 2.5]], atol=1e-12
-    )
-    apart = fit_maximum_likelihood(*sklearn_data(load_wine))
-    assert distance_in_standard_errors(apart.coefficients, apart) is None
-
-
 @pytest.mark.parametrize(
     ("x", "target", "weight", "message"),
     [
@@ -342,3 +330,16 @@ def test_bad_input(x, target, weight, message):
     with pytest.raises(_errors.InputError) as caught:
         fit_maximum_likelihood(np.array(x), np.array(target), 2, counts)
     assert str(caught.value) == message
+
+
+def test_a_model_that_is_too_large_is_not_fitted():
+    random = np.random.default_rng(0)
+    features, target = random.normal(size=(60, 41)), np.arange(60) % 30
+    fit = fit_maximum_likelihood(features, target, 30)
+    assert (fit.status, fit.covariance, fit.iterations) == ("not computed", None, 0)
+    assert fit.message == (
+        "The estimate has 1,218 coefficients, more than the 1,200 that it is computed for."
+    )
+    assert fit_maximum_likelihood(features[:, :40], target, 30).status != "not computed"
+    wide = random.normal(size=(40, 1200))
+    assert fit_one_vs_rest(wide, np.arange(40) % 2, 2).status == "not computed"

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from xent._errors import InputError
-from xent.study._parts import check_fractions, split_rows
+from xent.study._parts import check_fractions, count_repeated_rows, split_rows
 
 FRACTIONS = st.sampled_from([(0.0, 0.2), (0.1, 0.2), (0.25, 0.5), (0.1, 0.0), (0.05, 0.9)])
 
@@ -161,3 +161,13 @@ def test_refused_fractions(arguments):
     with pytest.raises(InputError) as caught:
         check_fractions(*arguments)
     assert str(caught.value) == REFUSED[arguments]
+
+
+def test_repeated_rows():
+    known = [
+        (np.array([[1.0, 2.0], [0.0, 4.0]]), np.array([0, 1])),
+        (np.array([[5.0, 6.0]]), np.array([2])),
+    ]
+    rows = np.array([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0], [-0.0, 4.0], [5.0, 6.0], [2.0, 1.0]])
+    # Alike twice, another class, minus 0, the second pair, numbers in another order.
+    assert count_repeated_rows(known, (rows, np.array([0, 0, 1, 1, 2, 0]))) == 4

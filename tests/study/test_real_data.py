@@ -7,6 +7,8 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from statsmodels.discrete.discrete_model import Logit, MNLogit
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
 
 from xent.study import compare
 
@@ -172,15 +174,20 @@ def test_csv_with_strings_missing_values_and_categories(clinic):
         assert_like_scikit_learn(result, classifier, design[test], target[test])
 
 
-def test_sample_weights_act_as_repeated_rows(clinic):
+def test_sample_weights_act_as_repeated_rows_of_the_effective_number(clinic):
     path, frame = clinic
     comparison = compare(
         path, "outcome", weight="times", converge=True, seeds=1, formulations="bce,ce2"
     )
     train, test = comparison.dataset.train.row_ids, comparison.dataset.test.row_ids
     design, target = clinic_design(frame, train), (frame["outcome"] == "sick").to_numpy()
-    repeated = np.repeat(train, frame["times"][train])
-    fitted = Logit(target[repeated], with_constant(design[repeated])).fit(disp=0, tol=1e-12)
+    times = frame["times"][train].to_numpy()
+    fitted = GLM(
+        target[train],
+        with_constant(design[train]),
+        family=Binomial(),
+        freq_weights=times * (times.sum() / (times**2).sum()),
+    ).fit(tol=1e-12)
     tested = np.repeat(test, frame["times"][test])
     for result in comparison.formulations:
         np.testing.assert_allclose(table(result, "mean")[0], fitted.params, rtol=RELATIVE)

@@ -106,7 +106,8 @@ def short(modifiers, classes):
 def test_recovery_leads_back_from_the_population_minimiser(base, modifiers, eta):
     classes = len(eta)
     modifiers = short(modifiers, classes)
-    objective = Objective.bind(modified(BUILT_IN[base], modifiers), np.ones(classes))
+    # So many rows that the floor of recovery is out of the way.
+    objective = Objective.bind(modified(BUILT_IN[base], modifiers), np.full(classes, 1e12))
     outputs = population_minimiser(base, eta, modifiers)[None]
     log_q = objective.formulation.resolved_link.log_probabilities(outputs)
     recovered = objective.recover(outputs, log_q)
@@ -240,3 +241,17 @@ def test_recovered_rows_are_distributions_and_keep_the_order(logits, smoothing, 
     np.testing.assert_allclose(np.exp(recovered).sum(axis=1), 1.0, rtol=1e-12)
     in_order = recovered[0, np.argsort(log_q[0])]
     assert (in_order[1:] >= in_order[:-1] - 1e-12).all()
+
+
+def test_a_floor_keeps_recovered_losses_finite():
+    """At the optimum of a right model some rows still fall below what smoothing allows."""
+    log_q = np.log([[0.04, 0.96], [0.5, 0.5], [0.051, 0.949]])
+    bound = Objective.bind(modified(BUILT_IN["ce2"], Modifiers(smoothing=0.1)), np.array([30, 68]))
+    assert bound.floor == 0.01
+    recovered = bound.recover(np.zeros((3, 2)), log_q)
+    eta = np.exp(recovered.log_probabilities)
+    np.testing.assert_allclose(eta.sum(axis=1), 1)
+    # Row 3 is above 0 but below the floor: to keep the order, both end there.
+    odds = eta[[0, 2], 0] / eta[[0, 2], 1]
+    np.testing.assert_allclose(odds, [0.01 / (0.91 / 0.9), 0.01 / (0.899 / 0.9)])
+    assert recovered.clipped_rows == 2

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from torch import nn
 
 from xent._errors import InputError
-from xent.study import DataSpec, ModelSpec, StudySpec, TrainingSpec, load_dataset
+from xent.study import DataSpec, Formulation, ModelSpec, StudySpec, TrainingSpec, load_dataset
 from xent.study._formulations import find_formulations
 from xent.study._spec import canonical, check_formulations, check_spec, trial_key
 
@@ -149,3 +150,16 @@ def test_keys():
     }
     assert len(others | {key}) == 6
     assert key == "114bca3cb94fed2a"
+
+
+def test_the_key_of_a_trial_depends_on_the_code_of_the_users_own():
+    def make(margin):
+        def loss(outputs, target):
+            return torch.nn.functional.softplus(margin - outputs[:, 0] * (2 * target - 1))
+
+        return Formulation("mine", "a loss with a margin", lambda _: 1, loss, "sigmoid")
+
+    spec = StudySpec(DataSpec("synthetic"), seeds=(0,))
+    keys = [trial_key(spec, make(margin), 0, "print", "1") for margin in (1.0, 1.0, 5.0)]
+    assert keys[0] == keys[1]
+    assert keys[0] != keys[2]

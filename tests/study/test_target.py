@@ -89,6 +89,45 @@ def test_continuous(value, shown):
     )
 
 
+def whole_numbers(distinct, rows):
+    """A column in which each of ``distinct`` whole numbers stands on at least two rows."""
+    return np.sort(np.arange(rows) % distinct) * 1000
+
+
+# Either side of both limits: 50 numbers, and 20 rows each beyond 20 numbers.
+@pytest.mark.parametrize(
+    ("distinct", "rows", "refused"),
+    [(20, 40, False), (21, 419, True), (21, 420, False), (50, 1000, False), (51, 5100, True)],
+)
+@pytest.mark.parametrize("dtype", [np.int64, np.float64])
+def test_many_whole_numbers_look_continuous(distinct, rows, refused, dtype):
+    values = column(whole_numbers(distinct, rows).astype(dtype))
+    if not refused:
+        assert len(encode_target(values, "price").class_names) == distinct
+        return
+    assert refusal(encode_target, values, "price") == (
+        "compare: --target must be a column of classes; got 'price', which looks continuous: it "
+        f"holds {distinct} different whole numbers on {rows:,} rows. Cut the numbers into classes "
+        "first, or, if each of them is a class, write them as text, such as 'class 0'."
+    )
+
+
+def test_rounded_measurements_look_continuous():
+    values = np.round(60 * np.random.default_rng(0).normal(size=3000))
+    assert "which looks continuous" in refusal(encode_target, column(values), "change")
+
+
+def test_many_classes_of_text():
+    values = column(whole_numbers(327, 3000).astype(str))
+    assert len(encode_target(values, "code").class_names) == 327
+
+
+def test_classes_named_among_many_numbers():
+    values = column(whole_numbers(100, 1000))
+    target = encode_target(values, "code", classes=("5000", "99000"))
+    assert target.class_names == ("5000", "99000")
+
+
 def test_one_class():
     assert refusal(encode_target, column(["a", "a"]), "y") == (
         "compare: --target must be a column with at least two classes; got 'y' with only 'a'. "

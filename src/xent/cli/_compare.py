@@ -79,8 +79,8 @@ def _names(text: str | None) -> tuple[str, ...]:
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
     data: str, *, out: Path | None, jobs: int, as_json: bool, quiet: bool, **options: Any
-) -> int:
-    r"""Train one model under several loss formulations and score each by its right link.
+) -> int:  # the \b below is click's mark for lines to leave as they are
+    """Train one model under several loss formulations and score each by its right link.
 
     DATA is a .csv, .tsv, .parquet or .npz file, sklearn:NAME (breast_cancer, digits, iris, wine),
     synthetic:n=1000,features=4,classes=2,noise=0,seed=0, or bce-versus-ce.
@@ -89,7 +89,7 @@ def command(
     Examples:
       xent compare data.csv --target churned
       xent compare sklearn:breast_cancer --seeds 20
-      xent compare sklearn:digits -f ce,ovr,ce+smoothing=0.1 --model mlp --widths 64
+      xent compare sklearn:digits -f ce,ovr,ce+focal=2 --model mlp --widths 64
       xent compare sklearn:iris --classes versicolor,virginica --converge
 
     Exit codes: 0 fine, 1 a finding of level error, 2 bad input, 130 interrupted.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from xent.study import Comparison
 
 Progress = Callable[[str, float], None]
+
+# A narrower terminal wraps the lines, which reads better than names and numbers cut short.
+NARROWEST = 80
 
 
 @contextmanager
@@ -41,14 +46,23 @@ def progress_bar(*, quiet: bool) -> Iterator[Progress | None]:
 
 
 def terminal() -> Console:
-    """Standard output: as wide as the terminal, 80 columns where there is none."""
+    """Standard output: as wide as the terminal, 80 columns at least."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 80)
+    _end_with_the_reader()
+    width = Console().width if sys.stdout.isatty() else NARROWEST
+    return Console(highlight=False, width=max(width, NARROWEST))
+
+
+def _end_with_the_reader() -> None:
+    """Let ``| head`` end the command as it ends others, not with an exit code of our own."""
+    if hasattr(signal, "SIGPIPE") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def print_json(comparison: Comparison) -> None:
     """The results as JSON on standard output, and nothing else there."""
+    _end_with_the_reader()
     click.echo(json.dumps(comparison.to_dict(), indent=1, allow_nan=False))
 
 

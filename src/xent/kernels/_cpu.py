@@ -32,9 +32,9 @@ def sigmoid_sums(
 
     Returns:
         Sums ``(members,)`` float64, or None where this kernel can't be used: another device or
-        dtype, a layout with gaps between rows, or no extension.
+        dtype, shapes that don't fit, a layout with gaps between rows, or no extension.
     """
-    if _sums is None or not _fits(logits, coefficients, total):
+    if _sums is None or not _fits(logits, coefficients, total, slope):
         return None
     members, outputs, rows = logits.shape
     values = torch.empty(members, dtype=torch.float64)
@@ -57,12 +57,20 @@ def sigmoid_sums(
     return values
 
 
-def _fits(logits: Tensor, coefficients: Tensor, total: Tensor | None) -> bool:
-    return (
-        logits.dtype is torch.float32
-        and logits.device.type == "cpu"
-        and logits.is_contiguous()
-        and coefficients.dtype is torch.float32
-        and coefficients.stride(-1) == 1
-        and (total is None or (total.dtype is torch.float32 and total.stride(-1) == 1))
-    )
+def _fits(logits: Tensor, coefficients: Tensor, total: Tensor | None, slope: Tensor | None) -> bool:
+    """Whether the addresses may be handed over: the native code reads what it is told to."""
+    if logits.ndim != 3 or not (_is_plain(logits) and logits.is_contiguous()):
+        return False
+    members, outputs, rows = logits.shape
+    if coefficients.shape not in ((outputs, rows), (members, outputs, rows)):
+        return False
+    if total is not None and total.shape not in ((1, rows), (members, 1, rows)):
+        return False
+    if slope is not None and (slope.shape != logits.shape or not slope.is_contiguous()):
+        return False
+    others = (coefficients, total, slope)
+    return all(tensor is None or _is_plain(tensor) for tensor in others)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.dtype is torch.float32 and tensor.device.type == "cpu" and tensor.stride(-1) == 1

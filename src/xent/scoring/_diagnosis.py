@@ -33,6 +33,8 @@ OBJECTIVE_ABSOLUTE_TOLERANCE = 1e-6
 # A slope outside this range is no longer what early stopping or mild overfitting leave behind.
 _USUAL_SLOPES = (2.0 / 3.0, 3.0 / 2.0)
 _SURE = 4.0
+# A slope within so many standard errors of 0 says nothing about a factor.
+_ABOVE_ZERO = 2.0
 _MANY_ROWS = 1000
 
 
@@ -109,6 +111,7 @@ def prediction_findings(
     *,
     subject: str,
     probabilities: ArrayLike | None = None,
+    linked: bool = False,
 ) -> tuple[Finding, ...]:
     """Look for everything that shows in predictions and their scores.
 
@@ -119,6 +122,9 @@ def prediction_findings(
         subject: what the findings are about, such as a formulation or a file.
         probabilities: the values as they were given, where they were given as probabilities: a
             negative one has no logarithm. By default the exponential of the log-probabilities.
+        linked: whether the probabilities are known to come from the loss's own link. What looks
+            like a wrong scorer (scaled log-odds, flipped columns, a link applied twice) is then
+            the model's doing, and a slope far from 1 is ``miscalibrated``.
 
     Returns:
         The findings, errors before warnings before notes.
@@ -138,35 +144,70 @@ def prediction_findings(
     values = np.exp(logs) if probabilities is None else np.asarray(probabilities, np.float64)
     found = [
         *value_findings(values, subject=subject),
-        *_scaled_log_odds(scores, subject),
-        *_twice_applied(scores, values, labels, subject),
         *_below_entropy_floor(scores, subject),
         *_worse_than_prior(scores, subject),
-        *_flipped_columns(scores, subject),
         *_infinite_rows(scores, subject),
     ]
+    if linked:
+        found.extend(_miscalibrated(scores, subject))
+    else:
+        found.extend(_scaled_log_odds(scores, subject))
+        found.extend(_twice_applied(scores, values, labels, subject))
+        found.extend(_flipped_columns(scores, subject))
     if scores.class_names is not None:
         found.extend(class_order_findings(scores.class_names, subject=subject))
     severity = {"error": 0, "warning": 1, "note": 2}
     return tuple(sorted(found, key=lambda each: severity[each.level]))
 
 
-def _scaled_log_odds(scores: Scores, subject: str) -> tuple[Finding, ...]:
-    fit = scores.recalibration
-    if fit.slope is None or fit.slope_se is None:
-        return ()
+def _unusual_slope(scores: Scores) -> tuple[float, float] | None:
+    """Return the slope and its standard error where they are far from calibration."""
+    slope, error = scores.recalibration.slope, scores.recalibration.slope_se
+    if slope is None or error is None:
+        return None
     low, high = _USUAL_SLOPES
-    if low <= fit.slope <= high or abs(fit.slope - 1.0) <= _SURE * fit.slope_se:
+    if low <= slope <= high or abs(slope - 1.0) <= _SURE * error:
+        return None
+    return slope, error
+
+
+def _slope_message(slope: float, error: float, meaning: str) -> str:
+    """Say what a slope means; where it is not above 0, no factor makes the log-odds right."""
+    if slope <= _ABOVE_ZERO * error:
+        meaning = (
+            "the log-odds point away from the class that comes true"
+            if slope < -_ABOVE_ZERO * error
+            else "the log-odds hold no information about the target"
+        )
+    return (
+        f"The recalibration slope is {slope:.3f} ± {error:.3f} where calibrated predictions have "
+        f"1: {meaning}."
+    )
+
+
+def _miscalibrated(scores: Scores, subject: str) -> tuple[Finding, ...]:
+    unusual = _unusual_slope(scores)
+    if unusual is None:
         return ()
+    slope, error = unusual
+    meaning = "the model is too sure of itself" if slope < 1.0 else "the model is not sure enough"
+    numbers = {"slope": slope, "slope_se": error}
+    return (finding("miscalibrated", subject, _slope_message(slope, error, meaning), numbers),)
+
+
+def _scaled_log_odds(scores: Scores, subject: str) -> tuple[Finding, ...]:
+    unusual = _unusual_slope(scores)
+    if unusual is None:
+        return ()
+    slope, error = unusual
+    fit = scores.recalibration
     intercepts = zip(fit.intercepts, fit.intercept_ses, strict=True)
     centred = all(abs(value) <= max(_SURE * se, 0.05) for value, se in intercepts)
-    factor = next((each for each in (2.0, 0.5) if abs(fit.slope / each - 1.0) <= 0.1), None)
+    factor = next((each for each in (2.0, 0.5) if abs(slope / each - 1.0) <= 0.1), None)
     sure = factor is not None and centred and scores.rows >= _MANY_ROWS
-    numbers = {"slope": fit.slope, "slope_se": fit.slope_se}
-    message = (
-        f"The recalibration slope is {fit.slope:.3f} ± {fit.slope_se:.3f} where calibrated "
-        f"predictions have 1: every log-odds should be {fit.slope:.3g} times as large."
-    )
+    numbers = {"slope": slope, "slope_se": error}
+    meaning = f"every log-odds should be {slope:.3g} times as large"
+    message = _slope_message(slope, error, meaning)
     return (
         finding("log-odds-scaled", subject, message, numbers, raised_to="error" if sure else None),
     )

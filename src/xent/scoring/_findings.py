@@ -129,8 +129,10 @@ _KINDS = (
         "XS113",
         "infinite-loss-rows",
         "warning",
-        "A probability of exactly 0 came true, mostly through rounding when it was stored.",
-        "Keep logits or log-probabilities instead of probabilities.",
+        "A class came true that had a probability of exactly 0: it was rounded to 0 when it was "
+        "stored or computed, or the model rules the class out.",
+        "Keep logits or log-probabilities instead of probabilities; where those were scored, "
+        "train with a penalty.",
     ),
     FindingKind(
         "XS114",
@@ -197,7 +199,17 @@ _KINDS = (
         "note",
         "The formulations share seeds but not starting points or steps, so their difference holds "
         "more noise than the losses make.",
-        "Use the matched protocol to pair them step by step.",
+        "Name the model's final nn.Linear with --head, to pair them step by step.",
+    ),
+    FindingKind(
+        "XS123",
+        "miscalibrated",
+        "note",
+        "The link belongs to the loss, so the slope is the model's own: a slope below 1 comes from "
+        "overfitting or weights still near their random start, one above 1 from training that "
+        "stopped early or a link that squeezes, such as normalised sigmoids.",
+        "Train longer if training stopped early, add a penalty if the model overfits, or "
+        "recalibrate on rows kept out of training.",
     ),
 )
 

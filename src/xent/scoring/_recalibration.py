@@ -78,7 +78,8 @@ def recalibration(
     if weight is not None:
         counted = weight > 0.0
         log_probabilities, target = log_probabilities[counted], target[counted]
-        weight = weight[counted]
+        # Thresholds below are for sums over rows: only the proportions of the weights may matter.
+        weight = _of_mean_one(weight[counted])
     classes = log_probabilities.shape[1]
     missing = np.flatnonzero(np.bincount(target, minlength=classes) == 0)
     if len(missing):
@@ -88,6 +89,14 @@ def recalibration(
     if classes == 2:
         return _binary(binary_log_odds(log_probabilities), target, weight)
     return _multiclass(log_probabilities, target, weight)
+
+
+def _of_mean_one(weight: Array) -> Array:
+    if not len(weight):
+        return weight
+    # By the largest first: a sum of very large weights would overflow.
+    weight = weight / weight.max()
+    return np.asarray(weight / weight.mean())
 
 
 def _failed(failure: str, iterations: int = 0) -> Recalibration:
@@ -230,12 +239,16 @@ def _fit(model: _Model, start: Array, spread: float) -> Recalibration:
         return _failed(_SEPARATED, _MOST_ITERATIONS)
     parameters, hessian, iterations = optimum
     covariance = np.linalg.inv(hessian)
-    errors = np.sqrt(np.diag(covariance))
-    if not np.all(errors < _UNBOUNDED * max(1.0, abs(float(parameters[0])))):
+    variances = np.diag(covariance)
+    # Where the information is all but singular, rounding even makes variances negative.
+    largest = (_UNBOUNDED * max(1.0, abs(float(parameters[0])))) ** 2
+    if not np.all((variances > 0.0) & (variances < largest)):
         return _failed(_SEPARATED, iterations)
+    errors = np.sqrt(variances)
     if model.weight is not None:
         gradients = model.weight[:, None] * model.row_gradients(parameters)
-        errors = np.sqrt(np.diag(covariance @ (gradients.T @ gradients) @ covariance))
+        # A sum of squares, the diagonal of the sandwich, can't be rounded below 0.
+        errors = np.sqrt(((gradients @ covariance) ** 2).sum(axis=0))
     return Recalibration(
         slope=float(parameters[0] / spread),
         slope_se=float(errors[0] / spread),

@@ -118,7 +118,7 @@ def compare(
         data=DataSpec(
             source=source,
             target=target,
-            test=fspath(test) if isinstance(test, PathLike) else test,
+            test=_test_of(test),
             validation=validation,
             stratify=stratify,
             group=group,
@@ -196,3 +196,18 @@ def _whole_numbers(option: str, given: Iterable[int]) -> tuple[int, ...]:
         raise InputError(
             f"compare: {option}", "a list of whole numbers", repr(given), "Try [0, 1, 2]."
         ) from None
+
+
+def _test_of(test: object) -> float | str:
+    if isinstance(test, PathLike):
+        return str(fspath(test))
+    if isinstance(test, str):
+        return test
+    if isinstance(test, int | float) and not isinstance(test, bool):
+        return float(test)
+    raise InputError(
+        "compare: test",
+        "a fraction of the rows, or the path of a file",
+        type(test).__name__,
+        "Write the rows to a file, or put them below the others and use group or a fraction.",
+    )

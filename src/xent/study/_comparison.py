@@ -21,22 +21,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """Mean over seeds and its standard error (None with one seed, or where a value is missing)."""
+    """Mean over seeds and its standard error.
+
+    The mean is None where a seed has no value, and infinite where one is; the standard error is
+    None then, and with one seed.
+    """
 
     mean: float | None
     se: float | None
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Aggregate:
-        """Aggregate the values of the trials; a missing or infinite one leaves no mean.
+        """Aggregate the values of the trials.
 
         >>> Aggregate.of([1.0, 3.0])
         Aggregate(mean=2.0, se=1.0)
         """
         given = list(values)
-        numbers = [value for value in given if value is not None and np.isfinite(value)]
+        numbers = [value for value in given if value is not None and not np.isnan(value)]
         if not numbers or len(numbers) < len(given):
             return cls(None, None)
+        if not np.isfinite(numbers).all():
+            return cls(float(np.sum(numbers)), None)
         se = None
         if len(numbers) > 1:
             se = float(np.std(numbers, ddof=1) / np.sqrt(len(numbers)))
@@ -70,13 +76,16 @@ METRICS: dict[str, Callable[[Scores], float | None]] = {
     "ece_noise_floor": lambda s: s.ece_noise_floor,
     "slope": lambda s: s.recalibration.slope,
     "slope_se": lambda s: s.recalibration.slope_se,
-    "intercept": lambda s: _largest(s.recalibration.intercepts),
-    "intercept_se": lambda s: _largest(s.recalibration.intercept_ses),
+    "intercept": lambda s: _largest_intercept(s)[0],
+    "intercept_se": lambda s: _largest_intercept(s)[1],
 }
 
 
-def _largest(values: tuple[float, ...]) -> float | None:
-    return max(values, key=abs) if values else None
+def _largest_intercept(scores: Scores) -> tuple[float | None, float | None]:
+    """Return the intercept farthest from 0 and the standard error of that same intercept."""
+    fit = scores.recalibration
+    pairs = zip(fit.intercepts, fit.intercept_ses, strict=True)
+    return max(pairs, key=lambda pair: abs(pair[0]), default=(None, None))
 
 
 @dataclass(frozen=True)

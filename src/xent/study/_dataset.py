@@ -26,8 +26,8 @@ from xent.study._columns import (
 )
 from xent.study._encoding import Encoding, Selection, encode, fit_encoding, mean_and_deviation
 from xent.study._giveaways import LeakWarning, find_giveaways
-from xent.study._parts import PartRows, check_fractions, split_rows
-from xent.study._roles import Roles, assign_roles, groups_of, weights_of
+from xent.study._parts import PartRows, check_fractions, count_repeated_rows, split_rows
+from xent.study._roles import Roles, assign_roles, check_groups_apart, groups_of, weights_of
 from xent.study._sources import read_table
 from xent.study._synthetic import (
     BCE_VERSUS_CE,
@@ -53,8 +53,10 @@ class DataSpec:
         test: fraction of the rows to test on, or a file with the same columns.
         validation: fraction of the rows for validation; 0 for none.
         stratify: whether each part has the classes in proportion.
-        group: a column; rows that share its value stay in one part.
-        weight: a column of sample weights, at least 0, not all 0.
+        group: a column; rows that share its value stay in one part, and a test file must have
+            other values.
+        weight: a column of sample weights, at least 0, not all 0 in any class; their unit does
+            not matter.
         positive: the class of two that becomes class 1; default the last of the sorted classes.
         classes: keep only rows of these classes; empty keeps all.
         drop: columns that are no features.
@@ -83,7 +85,9 @@ class Part:
     Args:
         features: ``(rows, features)`` float64, C-contiguous, standardised if the spec says so.
         target: ``(rows,)`` int64 classes from 0 to K - 1.
-        weight: ``(rows,)`` float64 sample weights, or None.
+        weight: ``(rows,)`` float64 sample weights, or None. They are relative: scaled, in each
+            part, to sum to Kish's effective number of rows, ``(sum w)**2 / sum w**2``, which
+            standard errors are based on.
         row_ids: ``(rows,)`` int64 row numbers in the source, from 0; those of a test file count
             from 0 in that file.
     """
@@ -327,7 +331,7 @@ def _load_table(spec: DataSpec, table: Table | None) -> Dataset:
         _Selection(table, target, parts.validation, "validation"),
         _Selection(table, target, parts.test, "test")
         if not isinstance(spec.test, str)
-        else _select_test_file(spec.test, roles, target, spec),
+        else _select_test_file(spec.test, roles, (table, target), spec),
     ]
     return _assemble_table(spec, roles, selections)
 
@@ -355,10 +359,14 @@ class _Selection:
         return Selection(self.table.columns, self.rows, self.part, self.option)
 
 
-def _select_test_file(path: str, roles: Roles, target: Target, spec: DataSpec) -> _Selection:
+def _select_test_file(
+    path: str, roles: Roles, training: tuple[Table, Target], spec: DataSpec
+) -> _Selection:
     option = "compare: --test"
+    training_table, target = training
     table = read_table(path, option)
-    wanted = [*roles.features, roles.target, *([roles.weight] if roles.weight else [])]
+    others = [name for name in (roles.weight, roles.group) if name is not None]
+    wanted = [*roles.features, roles.target, *others]
     lacking = [name for name in wanted if name not in table.columns]
     if lacking:
         raise InputError(
@@ -380,30 +388,32 @@ def _select_test_file(path: str, roles: Roles, target: Target, spec: DataSpec) -
             f"{table.name} without any",
             "Give another test file.",
         )
+    if roles.group:
+        check_groups_apart((training_table, target.rows), (table, found.rows), roles.group)
     return _Selection(table, found, np.arange(found.rows.size), "test", option)
 
 
 def _assemble_table(spec: DataSpec, roles: Roles, selections: list[_Selection]) -> Dataset:
     training = selections[0]
     table, target = training.table, training.target
-    _check_training_classes(training.classes, target.class_names)
+    weights = [_weights(selection, roles) for selection in selections]
+    _check_training_classes(training.classes, target.class_names, weights[0])
     columns = {name: table.columns[name] for name in roles.features}
     encoding = fit_encoding(columns, training.rows, standardize=spec.standardize)
     notes = [*table.notes, *roles.notes, *target.notes, *encoding.notes]
     parts: list[Part | None] = []
-    for selection in selections:
+    for selection, weight in zip(selections, weights, strict=True):
         if selection.chosen.size == 0:
             parts.append(None)
             continue
         matrix, said = encode(encoding, selection.selected)
         notes.extend(said)
-        weight = None
-        if roles.weight:
-            weight = weights_of(selection.table, roles.weight, selection.rows, selection.part)
         parts.append(Part(matrix, selection.classes, weight, selection.rows))
     train, validation, test = parts
     assert train is not None
     assert test is not None
+    if isinstance(spec.test, str) and not roles.group:
+        notes.extend(_note_repeated_rows([train, validation], test))
     return Dataset(
         name=table.name,
         spec=spec,
@@ -421,6 +431,28 @@ def _assemble_table(spec: DataSpec, roles: Roles, selections: list[_Selection]) 
     )
 
 
+def _weights(selection: _Selection, roles: Roles) -> Array | None:
+    if roles.weight is None or selection.chosen.size == 0:
+        return None
+    return weights_of(
+        selection.table,
+        roles.weight,
+        selection.rows,
+        selection.part,
+        kept=selection.target.rows,
+    )
+
+
+def _note_repeated_rows(known: list[Part | None], test: Part) -> list[str]:
+    """Tell of a test file most of whose rows were there to train on."""
+    pairs = [(part.features, part.target) for part in known if part is not None]
+    repeated = count_repeated_rows(pairs, (test.features, test.target))
+    if repeated <= test.target.size / 2:
+        return []
+    rows = counted(test.target.size, "test row")
+    return [f"{repeated:,} of {rows} also stand in the training data"]
+
+
 def _constant_columns(
     columns: Mapping[str, Column], encoding: Encoding, rows: NDArray[np.int64]
 ) -> tuple[str, ...]:
@@ -435,7 +467,9 @@ def _constant_columns(
     )
 
 
-def _check_training_classes(codes: NDArray[np.int64], class_names: tuple[str, ...]) -> None:
+def _check_training_classes(
+    codes: NDArray[np.int64], class_names: tuple[str, ...], weight: Array | None = None
+) -> None:
     absent = np.flatnonzero(np.bincount(codes, minlength=len(class_names)) == 0)
     if absent.size:
         raise InputError(
@@ -443,6 +477,17 @@ def _check_training_classes(codes: NDArray[np.int64], class_names: tuple[str, ..
             "rows of every class",
             f"none of {listed([class_names[number] for number in absent])}",
             "Try another --split-seed, stratify, use finer groups, or leave those classes out.",
+        )
+    if weight is None:
+        return
+    weightless = np.flatnonzero(np.bincount(codes, weight, minlength=len(class_names)) == 0)
+    if weightless.size:
+        names = listed([class_names[number] for number in weightless])
+        raise InputError(
+            "compare: the training part",
+            "rows of every class with a weight above 0",
+            f"only weights of 0 for {names}",
+            "Correct the weights, or leave those classes out.",
         )
 
 

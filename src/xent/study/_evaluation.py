@@ -22,6 +22,7 @@ from xent.scoring import (
     score_rows,
 )
 from xent.study._dataset import Dataset, Part
+from xent.study._formulations import BUILT_IN
 from xent.study._likelihood import to_original_units
 from xent.study._maximum_likelihood import MaximumLikelihood
 from xent.study._models import perceptron_outputs
@@ -32,6 +33,8 @@ from xent.study._tasks import Outcome
 
 # A coefficient farther than this from the optimum, in standard errors, is worth a note.
 CONVERGED = 0.1
+# A mean loss of a million nats is a probability of exp(-1000000) for the true class of each row.
+DIVERGED = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,12 +107,12 @@ def evaluate_trial(
         objective: what it minimised.
         dataset: the rows to score.
         spec: the study.
-        likelihood: maximum likelihood of the log-odds against class 0, or None.
+        likelihood: maximum likelihood of the log-odds that its link has, or None.
         key: names the trial.
     """
     outputs = _outputs_of_parts(outcome, dataset)
     finite = all(np.isfinite(values).all() for values in outputs.values())
-    if outcome.diverged_at is not None or not finite or not np.isfinite(outcome.objective):
+    if outcome.diverged_at is not None or not finite or not outcome.objective < DIVERGED:
         return _diverged(outcome, objective, dataset, key)
     link = objective.formulation.resolved_link
     log_q = {name: link.log_probabilities(values) for name, values in outputs.items()}
@@ -159,16 +162,18 @@ def _outputs_of_parts(outcome: Outcome, dataset: Dataset) -> dict[str, Array]:
 
 
 def estimates_likelihood(objective: Objective, spec: StudySpec) -> bool:
-    """Whether the optimum of the objective is the maximum likelihood estimate against class 0."""
+    """Whether the optimum of the objective is the maximum likelihood estimate of its log-odds."""
     formulation = objective.formulation
-    against_reference = formulation.resolved_link.log_odds_of == "reference"
-    return formulation.likelihood and against_reference and spec.training.weight_decay == 0
+    one_vs_rest = formulation.built_in and formulation.base == "ovr" and not formulation.modifiers
+    return (formulation.likelihood or one_vs_rest) and spec.training.weight_decay == 0
 
 
 def _diverged(outcome: Outcome, objective: Objective, dataset: Dataset, key: str) -> Trial:
     name = objective.formulation.name
     epoch = outcome.diverged_at or len(outcome.train_curve)
     message = f"seed {outcome.seed}: the objective is no longer finite after epoch {epoch}."
+    if np.isfinite(outcome.objective):
+        message = f"seed {outcome.seed}: the objective ended at {outcome.objective:.2g} nats."
     return Trial(
         key=key,
         formulation=name,
@@ -228,7 +233,8 @@ def _with_recovery(trial: Trial, objective: Objective, outputs: Array, dataset: 
     if recovered.clipped_rows:
         message = (
             f"seed {trial.seed}: {recovered.clipped_rows:,} of {len(outputs):,} rows have a "
-            "probability below what smoothed targets allow; it became 0."
+            "probability below what smoothed targets allow; it was raised to "
+            f"{objective.floor:.2g}."
         )
         numbers = {"clipped_rows": float(recovered.clipped_rows)}
         found.append(finding("recovery-clipped", trial.formulation, message, numbers))
@@ -278,16 +284,26 @@ def _find(trial: Trial, objective: Objective, dataset: Dataset) -> tuple[Finding
         reproduced=trial.objective_reproduced,
         log_loss=trial.train_log_loss if plain else None,
     )
-    linked = not found and (plain or objective.hand_written)
-    found += tuple(
-        # The link is known to be the loss's own: a slope is then the model's, not a scorer's.
-        replace(each, raised_to=None) if linked and each.name == "log-odds-scaled" else each
-        for each in prediction_findings(
-            trial.best or trial.test, _best_rows(trial), dataset.test.target, subject=name
-        )
-        if each.name != "class-order"
+    predictions = prediction_findings(
+        trial.best or trial.test,
+        _best_rows(trial),
+        dataset.test.target,
+        subject=name,
+        # The link is proven to be the loss's own, so what is odd is the model's, not a scorer's.
+        linked=not found and _proves_link(objective),
     )
-    return found
+    return found + tuple(each for each in predictions if each.name != "class-order")
+
+
+def _proves_link(objective: Objective) -> bool:
+    """Whether an objective that is reproduced proves that its probabilities are meant as such."""
+    formulation = objective.formulation
+    if formulation.recover is not None:
+        return False  # what is scored went through a function of the user's
+    if formulation.built_in and formulation.base == "ovr":
+        # Its objective is reproduced from outputs, which says nothing about another link.
+        return formulation.link == BUILT_IN["ovr"].link
+    return formulation.likelihood or objective.hand_written
 
 
 def _find_unconverged(trial: Trial, spec: StudySpec) -> tuple[Finding, ...]:

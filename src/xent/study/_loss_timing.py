@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from xent.study._dataset import Dataset
 from xent.study._objectives import Objective
-from xent.study._training import TrainingSpec
+from xent.study._training import TrainingSpec, elapsed, fitting_threads
 
 REPEATS = 9
 WARM_UP = 2
@@ -36,6 +37,14 @@ def time_losses(
         .requires_grad_()
         for objective in objectives
     ]
+    widest = max(objective.n_outputs for objective in objectives)
+    with fitting_threads(rows * widest):
+        return _take_turns(objectives, inputs, target, spec.device)
+
+
+def _take_turns(
+    objectives: Sequence[Objective], inputs: Sequence[Tensor], target: Tensor, device: str
+) -> list[list[float]]:
     seconds: list[list[float]] = [[] for _ in objectives]
     for repeat in range(WARM_UP + REPEATS):
         turn = range(len(objectives)) if repeat % 2 else reversed(range(len(objectives)))
@@ -43,8 +52,6 @@ def time_losses(
             inputs[i].grad = None
             start = time.perf_counter()
             objectives[i].mean_loss(inputs[i], target).backward()  # type: ignore[no-untyped-call]
-            if spec.device.startswith("cuda"):
-                torch.cuda.synchronize(spec.device)
             if repeat >= WARM_UP:
-                seconds[i].append(time.perf_counter() - start)
+                seconds[i].append(elapsed(start, device))
     return seconds

@@ -30,6 +30,10 @@ MAXIMUM = "maximum"
 SEPARABLE = "separable"
 NEARLY_SEPARABLE = "nearly separable"
 COLLINEAR = "collinear"
+TOO_LARGE = "not computed"
+
+#: Newton's steps cost the cube of the number of coefficients: a second at this many.
+MOST_COEFFICIENTS = 1200
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,8 @@ class MaximumLikelihood:
             standard errors.
         log_loss: the least mean log loss on these rows, in nats. Where no maximum exists, the
             limit it falls to. One against the rest: the sum over the classes' problems.
-        status: "maximum", "separable", "nearly separable", "collinear", or one of the middle two
-            followed by " and collinear".
+        status: "maximum", "separable", "nearly separable", "collinear", one of the middle two
+            followed by " and collinear", or "not computed".
         message: the status in a sentence.
         gradient_norm: Euclidean norm of the gradient of the mean log loss where the search
             stopped, in orthogonal coordinates of unit spread.
@@ -100,7 +104,25 @@ def fit_maximum_likelihood(
     'separable'
     """
     features, target, weight = _checked(features, target, classes, weight)
+    if (classes - 1) * (features.shape[1] + 1) > MOST_COEFFICIENTS:
+        return _not_computed((classes - 1, features.shape[1] + 1))
     return _fit(orthogonalise(features), target, classes, weight)
+
+
+def _not_computed(shape: tuple[int, int]) -> MaximumLikelihood:
+    return MaximumLikelihood(
+        coefficients=np.full(shape, np.nan),
+        standard_errors=None,
+        covariance=None,
+        log_loss=np.nan,
+        status=TOO_LARGE,
+        message=(
+            f"The estimate has {shape[0] * shape[1]:,} coefficients, more than the "
+            f"{MOST_COEFFICIENTS:,} that it is computed for."
+        ),
+        gradient_norm=np.nan,
+        iterations=0,
+    )
 
 
 def fit_one_vs_rest(
@@ -122,6 +144,8 @@ def fit_one_vs_rest(
     ('maximum', (3, 2))
     """
     features, target, weight = _checked(features, target, classes, weight)
+    if features.shape[1] + 1 > MOST_COEFFICIENTS:
+        return _not_computed((classes, features.shape[1] + 1))
     design = orthogonalise(features)
     fits = tuple(
         _fit(design, (target == label).astype(np.intp), 2, weight) for label in range(classes)
@@ -169,21 +193,6 @@ def _checked(
         )
     counted = weight > 0.0  # rows that count for nothing must not pin down a coefficient
     return features[counted], target[counted], weight[counted]
-
-
-def distance_in_standard_errors(theta: Array, reference: MaximumLikelihood) -> Array | None:
-    """How far coefficients are from those of greatest likelihood, each in its standard error.
-
-    Args:
-        theta: shape of ``reference.coefficients``.
-        reference: the maximum likelihood fit on the rows that ``theta`` was trained on.
-
-    Returns:
-        ``|theta - coefficients| / standard_errors``, or None where there are no standard errors.
-    """
-    if reference.standard_errors is None:
-        return None
-    return np.abs(theta - reference.coefficients) / reference.standard_errors
 
 
 class _Problem:

@@ -26,11 +26,13 @@ class Objective:
     Args:
         formulation: what to minimise.
         class_weights: ``(classes,)`` float64; ones where the formulation has none.
+        floor: least probability that undoing label smoothing gives.
     """
 
-    def __init__(self, formulation: Formulation, class_weights: Array) -> None:
+    def __init__(self, formulation: Formulation, class_weights: Array, floor: float = 0.0) -> None:
         self.formulation = formulation
         self.class_weights = class_weights
+        self.floor = floor
         self.classes = len(class_weights)
         self.n_outputs = formulation.outputs(self.classes)
         self._kernel = find_kernel(formulation, self.n_outputs)
@@ -38,6 +40,9 @@ class Objective:
     @classmethod
     def bind(cls, formulation: Formulation, class_totals: Array) -> Objective:
         """Fix the class weights; ``class_totals`` is the weight of each class in training.
+
+        The floor of recovery is the share of one row more than there are in training, spread over
+        the classes: less than that no data of this size could tell from 0.
 
         Raises:
             InputError: for balanced weights where a class weighs nothing.
@@ -56,7 +61,7 @@ class Objective:
                 f"class {int(np.argmin(class_totals))} of weight {class_totals.min():g}",
                 "Give the weights as numbers, or check the sample weights.",
             )
-        return cls(formulation, values)
+        return cls(formulation, values, 1.0 / (class_totals.sum() + len(class_totals)))
 
     @property
     def hand_written(self) -> bool:
@@ -186,7 +191,7 @@ class Objective:
             if self.formulation.base == "ovr"
             else (recover_softmax, log_q)
         )
-        return recover(rows, modifiers.smoothing, modifiers.focal, self.class_weights)
+        return recover(rows, modifiers.smoothing, modifiers.focal, self.class_weights, self.floor)
 
     def _class_weights_like(self, tensor: Tensor) -> Tensor:
         return torch.as_tensor(self.class_weights, dtype=tensor.dtype, device=tensor.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +110,29 @@ def split_rows(
                 "Give more rows, or other fractions with --test and --validation.",
             )
     return PartRows(*rows)
+
+
+def count_repeated_rows(
+    known: Iterable[tuple[Array, NDArray[np.int64]]], rows: tuple[Array, NDArray[np.int64]]
+) -> int:
+    """Count the rows that stand among the known ones too, with all features and the class.
+
+    Args:
+        known: pairs of features ``(n, features)`` float64 and classes ``(n,)`` int64.
+        rows: one such pair.
+
+    >>> same, other = np.array([[1.0, 2.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> count_repeated_rows([(same, np.array([0]))], (other, np.array([0, 0])))
+    1
+    """
+    seen = {row for pair in known for row in _hashes(*pair)}
+    return sum(row in seen for row in _hashes(*rows))
+
+
+def _hashes(features: Array, classes: NDArray[np.int64]) -> Iterator[int]:
+    for row, number in zip(features, classes.tolist(), strict=True):
+        # Adding 0 makes -0 the 0 that it equals.
+        yield hash(((row + 0.0).tobytes(), number))
 
 
 def _deal_rows(

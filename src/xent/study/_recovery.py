@@ -25,7 +25,7 @@ class Recovered:
 
     Args:
         log_probabilities: ``(rows, classes)``, normalised.
-        clipped_rows: rows with a probability below what smoothing can produce (q < ε / K).
+        clipped_rows: rows with a probability that undoing the smoothing took below the floor.
     """
 
     log_probabilities: Array
@@ -66,30 +66,38 @@ def undo_weights(log_q: Array, weights: Array) -> Array:
     return log_softmax(log_q - np.log(weights))
 
 
-def undo_smoothing(log_q: Array, smoothing: float) -> Recovered:
-    """Undo label smoothing, ``η = (q - ε / K) / (1 - ε)``; below ε / K is clipped to 0 and counted.
+def undo_smoothing(log_q: Array, smoothing: float, floor: float = 0.0) -> Recovered:
+    """Undo label smoothing, ``η = (q - ε / K) / (1 - ε)``, raised to ``floor`` where it is below.
+
+    A fitted q scatters around its optimum, so that where η is nearly 0 the formula gives a negative
+    number as often as not. With a floor of 0 such a row says "impossible".
 
     >>> undo_smoothing(np.log([[0.05, 0.95]]), 0.1).log_probabilities.tolist()
     [[-inf, 0.0]]
+    >>> undo_smoothing(np.log([[0.04, 0.96]]), 0.1, floor=0.25).log_probabilities.round(2).tolist()
+    [[-1.62, -0.22]]
     """
     if smoothing == 0:
         return Recovered(log_q, 0)
     classes = log_q.shape[1]
     eta = (np.exp(log_q) - smoothing / classes) / (1.0 - smoothing)
     rounding = 8 * np.finfo(np.float64).eps
-    clipped = int(np.count_nonzero((eta < -rounding).any(axis=1)))
-    eta = np.where(eta < rounding, 0.0, eta)
+    below = eta < (floor if floor > 0 else -rounding)
+    eta = np.where(eta < max(floor, rounding), floor, eta)
     with np.errstate(divide="ignore"):
-        return Recovered(np.log(eta / eta.sum(axis=1, keepdims=True)), clipped)
+        recovered = np.log(eta / eta.sum(axis=1, keepdims=True))
+    return Recovered(recovered, int(np.count_nonzero(below.any(axis=1))))
 
 
-def recover_softmax(log_q: Array, smoothing: float, focal: float, weights: Array) -> Recovered:
+def recover_softmax(
+    log_q: Array, smoothing: float, focal: float, weights: Array, floor: float = 0.0
+) -> Recovered:
     """Undo all three for losses whose outputs share one softmax (or one sigmoid)."""
-    return undo_smoothing(undo_weights(undo_focal(log_q, focal), weights), smoothing)
+    return undo_smoothing(undo_weights(undo_focal(log_q, focal), weights), smoothing, floor)
 
 
 def recover_one_vs_rest(
-    outputs: Array, smoothing: float, focal: float, weights: Array
+    outputs: Array, smoothing: float, focal: float, weights: Array, floor: float = 0.0
 ) -> Recovered:
     """Undo all three for one-vs-rest outputs ``(rows, classes)``, each sigmoid by itself."""
     log_own = np.empty_like(outputs)
@@ -98,8 +106,9 @@ def recover_one_vs_rest(
         pair = np.stack([log_sigmoid(-outputs[:, k]), log_sigmoid(outputs[:, k])], axis=1)
         pair = undo_focal(pair, focal)
         if smoothing:
-            clipped |= (pair < np.log(smoothing / 2) - 1e-12).any(axis=1)
-        log_own[:, k] = undo_smoothing(pair, smoothing).log_probabilities[:, 1]
+            least = smoothing / 2 + (1 - smoothing) * floor
+            clipped |= (pair < np.log(least) - 1e-12).any(axis=1)
+        log_own[:, k] = undo_smoothing(pair, smoothing, floor).log_probabilities[:, 1]
     impossible = np.isneginf(log_own).all(axis=1)
     log_own[impossible] = 0.0
     return Recovered(undo_weights(log_own, weights), int(np.count_nonzero(clipped)))

@@ -45,7 +45,8 @@ def _terms(coefficients: Array, log_q: Array, log_rest: Array, focal: float) -> 
 def _reproduce_by_loss(objective: Objective, outputs: Array, part: Part) -> float:
     import torch
 
-    weight = None if part.weight is None else torch.from_numpy(part.weight)
     with torch.no_grad():
-        loss = objective.mean_loss(torch.from_numpy(outputs), torch.from_numpy(part.target), weight)
-    return loss.item()
+        losses = objective.formulation.loss(
+            torch.from_numpy(outputs), torch.from_numpy(part.target)
+        )
+    return float(np.average(losses.numpy(), weights=part.weight))

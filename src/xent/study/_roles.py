@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from xent._errors import InputError
 from xent._links import Array
 from xent.study._columns import (
+    CategoricalColumn,
     NumericColumn,
     Table,
     UnusableColumn,
@@ -104,29 +105,87 @@ def groups_of(table: Table, name: str, rows: NDArray[np.int64]) -> NDArray[np.in
     """Return the group numbers ``(rows,)`` of the rows, from 0 without gaps.
 
     Raises:
-        InputError: the column holds dates or lists, or values are missing.
+        InputError: the column holds dates or lists, or values are missing in these rows.
     """
+    column = _group_column(table, rows, name, "compare: --group")
+    return np.unique(column.codes[rows], return_inverse=True)[1]
+
+
+def check_groups_apart(
+    training: tuple[Table, NDArray[np.int64]], test: tuple[Table, NDArray[np.int64]], name: str
+) -> None:
+    """Refuse a test file that shares groups with the training data.
+
+    Args:
+        training: the table of the training data, and its rows that are kept.
+        test: likewise of the test file.
+        name: the column of groups, which both tables have.
+
+    Raises:
+        InputError: a group is in both, or the column of the test file is no column of groups.
+    """
+    columns = (
+        (_group_column(*training, name, "compare: --group"), training[1]),
+        (_group_column(*test, name, "compare: --test"), test[1]),
+    )
+    present = [
+        [column.levels[code] for code in np.unique(column.codes[rows]).tolist()]
+        for column, rows in columns
+    ]
+    known = set(present[0])
+    shared = [group for group in present[1] if group in known]
+    if shared:
+        raise InputError(
+            "compare: --test",
+            f"a file that shares no group of {quoted(name)} with the training data",
+            f"{test[0].name} with {listed(shared)}, in both",
+            "Leave the rows of those groups out of one file, or split one file with --test 0.2.",
+        )
+
+
+def _group_column(
+    table: Table, rows: NDArray[np.int64], name: str, option: str
+) -> CategoricalColumn:
     column = table.columns[name]
     if isinstance(column, UnusableColumn):
         raise InputError(
-            "compare: --group",
+            option,
             "a column of numbers or text",
             f"{quoted(name)} with {column.kind}",
             "Convert it to text.",
         )
-    absent = missing(column)
+    absent = _only(rows, missing(column))
     if absent.any():
         raise InputError(
-            "compare: --group",
+            option,
             "a column without missing values",
             f"{quoted(name)} missing in {first_rows(absent)}",
             "Give those rows a group of their own.",
         )
-    return np.unique(as_categories(column).codes[rows], return_inverse=True)[1]
+    return as_categories(column)
 
 
-def weights_of(table: Table, name: str, rows: NDArray[np.int64], part: str) -> Array:
-    """Return the sample weights ``(rows,)`` of a part's rows, float64.
+def _only(rows: NDArray[np.int64], flagged: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Clear the flags of all other rows, which ``--classes`` left out."""
+    kept = np.zeros_like(flagged)
+    kept[rows] = flagged[rows]
+    return kept
+
+
+def weights_of(
+    table: Table, name: str, rows: NDArray[np.int64], part: str, *, kept: NDArray[np.int64]
+) -> Array:
+    """Return the sample weights ``(rows,)`` of a part's rows, float64, free of their unit.
+
+    They sum to the effective number of rows (Kish), ``(sum w)**2 / sum w**2``: all are 1 where
+    all are equal.
+
+    Args:
+        table: the table.
+        name: the column of weights.
+        rows: ``(rows,)`` int64 rows of the part.
+        part: what messages call it.
+        kept: int64 rows of all parts of the table, whose weights must be sound.
 
     Raises:
         InputError: a weight is no number, negative, missing or infinite, or all are 0.
@@ -137,7 +196,7 @@ def weights_of(table: Table, name: str, rows: NDArray[np.int64], part: str) -> A
         found = f"{quoted(name)}, which does not hold numbers"
         raise InputError("compare: --weight", required, found, "Name a numeric column.")
     weight = column.values.astype(np.float64)
-    bad = ~(np.isfinite(weight) & (weight >= 0))
+    bad = _only(kept, ~(np.isfinite(weight) & (weight >= 0)))
     if bad.any():
         example = f"{weight[np.argmax(bad)]:g}"
         found = f"{quoted(name)}, which is {example} or the like in {first_rows(bad)}"
@@ -150,4 +209,6 @@ def weights_of(table: Table, name: str, rows: NDArray[np.int64], part: str) -> A
             f"{quoted(name)} with only zeros in the {part} part",
             "Name another column.",
         )
-    return weight
+    # By the largest first: squares of weights as they come could overflow or vanish.
+    weight /= weight.max()
+    return np.asarray(weight * (weight.sum() / np.square(weight).sum()))

@@ -7,9 +7,10 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +143,20 @@ def _processes(tasks: Sequence[Task], jobs: int) -> Iterator[Executor]:
     with ProcessPoolExecutor(
         jobs, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
     ) as pool:
-        yield pool
+        try:
+            yield pool
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                worker.terminate()
+            raise
+        except BrokenProcessPool as error:
+            raise InputError(
+                "compare: jobs",
+                "1 in a script whose work is not below ``if __name__ == '__main__':``",
+                f"{jobs} and a worker process that ended before its work was done",
+                "Guard the script's entry so, or leave jobs at 1.",
+            ) from error
 
 
 class _Evaluation:
@@ -159,22 +173,28 @@ class _Evaluation:
         self.total = total
         self.spec = spec
         self.dataset = likelihoods.dataset
-        self.likelihood = likelihoods.reference
+        self.likelihoods = likelihoods
         self.folder = folder
         self.progress = progress
         self.done = 0
 
     def of(self, result: TaskResult, objective: Objective) -> list[Trial]:
         """The trials of one task, in the order of its seeds."""
+        kind = objective.formulation.resolved_link.log_odds_of
+        likelihood = self.likelihoods.of(kind)
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            return list(threads.map(lambda each: self._one(each, objective), result.outcomes))
+            return list(
+                threads.map(lambda each: self._one(each, objective, likelihood), result.outcomes)
+            )
 
-    def _one(self, outcome: Outcome, objective: Objective) -> Trial:
+    def _one(
+        self, outcome: Outcome, objective: Objective, likelihood: MaximumLikelihood | None
+    ) -> Trial:
         from xent import __version__
 
         spec, dataset = self.spec, self.dataset
         key = trial_key(spec, objective.formulation, outcome.seed, dataset.fingerprint, __version__)
-        trial = evaluate_trial(outcome, objective, dataset, spec, self.likelihood, key)
+        trial = evaluate_trial(outcome, objective, dataset, spec, likelihood, key)
         if self.folder is not None:
             self.folder.write_trial(trial, dataset)
         self.done += 1

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 
 import numpy as np
 
 from xent._errors import InputError
+from xent._links import LINKS
 from xent.study._dataset import Dataset, DataSpec
 from xent.study._formulations import Formulation
 from xent.study._models import ModelSpec
@@ -194,7 +196,15 @@ def _not_negative(option: str, value: float) -> None:
 def canonical(value: object) -> object:
     """A specification as plain JSON values, the same for equal specifications."""
     if isinstance(value, Formulation):
-        return {"name": value.name, "link": value.resolved_link.name}
+        link = value.resolved_link
+        own: list[Callable[..., object] | None] = []
+        if not value.built_in:
+            own += [value.outputs, value.loss, value.recover]
+        if link.name not in LINKS:
+            own += [link.log_probabilities, link.contrasts]
+        code = [code_of(function) for function in own if function is not None]
+        named: dict[str, object] = {"name": value.name, "link": link.name}
+        return named | {"code": code} if code else named
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: canonical(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, tuple | list):
@@ -202,6 +212,25 @@ def canonical(value: object) -> object:
     if callable(value):
         return f"{value.__module__}:{getattr(value, '__qualname__', type(value).__name__)}"
     return value
+
+
+def code_of(function: Callable[..., object]) -> str:
+    """What a function of the user's does, as text: its source, or where it has none, its bytecode.
+
+    What it calls in other places is not seen.
+    """
+    inner = inspect.unwrap(function)
+    cells = getattr(inner, "__closure__", None) or ()
+    closed = [
+        repr(c.cell_contents) for c in cells if isinstance(c.cell_contents, int | float | str)
+    ]
+    try:
+        source = inspect.getsource(inner)
+    except (OSError, TypeError):
+        code = getattr(inner, "__code__", None)
+        plain = [c for c in getattr(code, "co_consts", ()) if isinstance(c, int | float | str)]
+        source = repr((type(inner).__qualname__, getattr(code, "co_code", b""), plain))
+    return "\n".join([source, repr(getattr(inner, "__defaults__", None)), *closed])
 
 
 def trial_key(
@@ -217,5 +246,7 @@ def trial_key(
         "data": fingerprint,
         "version": version,
     }
+    if not spec.model.built_in:
+        trial["model_code"] = code_of(spec.model.find_factory())
     text = json.dumps(trial, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -24,6 +24,12 @@ from xent.study._columns import (
     quoted,
 )
 
+# A column of numbers is one of classes with up to _MOST_NUMBERS of them, and beyond _FEW_NUMBERS
+# only where rows repeat them: a measurement rounded to whole numbers has many, each on few rows.
+_MOST_NUMBERS = 50
+_FEW_NUMBERS = 20
+_ROWS_PER_NUMBER = 20
+
 
 @dataclass(frozen=True)
 class Target:
@@ -47,6 +53,10 @@ def encode_target(
 ) -> Target:
     """Turn values into classes: numbers in their order, text in alphabetical order.
 
+    Whole numbers look continuous, and are refused, where more than 50 differ, or more than 20
+    with fewer than 20 rows each on average. Text may have any number of classes, and so may
+    numbers whose classes are named by ``classes``.
+
     Args:
         column: the target column.
         name: its name, for messages.
@@ -54,8 +64,9 @@ def encode_target(
         positive: the class of two that becomes class 1; default the last of the sorted classes.
 
     Raises:
-        InputError: values are missing or fractional, nearly every row has a class of its own,
-            fewer than two classes are left, or ``classes`` or ``positive`` name no class.
+        InputError: values are missing, fractional or many different numbers, most rows have a
+            class of their own, fewer than two classes are left, or ``classes`` or ``positive``
+            name no class.
 
     >>> encode_target(NumericColumn(np.array([10, 9, 10])), "y").class_names
     ('9', '10')
@@ -70,6 +81,8 @@ def encode_target(
             "of their own",
             "Name the column of classes rather than an id or free text.",
         )
+    if isinstance(column, NumericColumn) and not classes:
+        _check_few_numbers(found, name)
     rows, codes, names, notes = _keep_classes(found, classes)
     if len(names) < 2:
         raise InputError(
@@ -145,6 +158,20 @@ def _check_whole(values: NDArray[Any], name: str, option: str) -> None:
             "a column of classes",
             f"{quoted(name)}, which looks continuous: it holds numbers such as {example}",
             "Name a column of classes, or cut the numbers into classes first.",
+        )
+
+
+def _check_few_numbers(found: CategoricalColumn, name: str) -> None:
+    distinct, rows = len(found.levels), found.codes.size
+    spread = distinct > _FEW_NUMBERS and rows < _ROWS_PER_NUMBER * distinct
+    if distinct > _MOST_NUMBERS or spread:
+        raise InputError(
+            "compare: --target",
+            "a column of classes",
+            f"{quoted(name)}, which looks continuous: it holds {distinct:,} different whole "
+            f"numbers on {counted(rows, 'row')}",
+            "Cut the numbers into classes first, or, if each of them is a class, write them as "
+            f"text, such as {quoted('class ' + found.levels[0])}.",
         )
 
 

@@ -14,11 +14,18 @@ from xent._errors import InputError
 from xent.scoring import Finding, Scores
 from xent.study._bce_versus_ce import PUBLISHED, SigmoidScore
 from xent.study._comparison import Aggregate, Comparison, FormulationResult, Parameter, Spread
+from xent.study._dataset import Dataset
 from xent.study._protocol import match
 
 MOST_FEATURES = 8
 # From here on digits behind the point say nothing.
 LARGE = 1e4
+# Names of formulations are folded beyond this.
+NAME_WIDTH = 14
+# Log losses closer than this are shown as equal: their fifth digit is.
+EQUAL = 5e-6
+# More columns of coefficients than this do not fit beside each other.
+SIDE_BY_SIDE = 4
 LEVELS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -85,6 +92,10 @@ def _show_data(comparison: Comparison, console: Console) -> None:
         "split, batch order and starting point" if spec.model.pairs_start else "split, batch order"
     )
     _say(console, f"{many} seed{'s' * (many > 1)}, paired: same {shared}.")
+    if spec.data.weight is not None:
+        _say(console, f"Training and scores are weighted by {spec.data.weight!r}.")
+    if spec.data.group is not None:
+        _say(console, f"Rows that share {spec.data.group!r} are in one part.")
     if not comparison.environment["native_extension"]:
         _say(console, "The native extension is not installed: NumPy and torch take its place.")
     console.print()
@@ -110,7 +121,7 @@ def _scores_table(comparison: Comparison) -> tuple[str, Table]:
     title = "Test scores by the right link"
     title += f", mean over {seeds} seeds (± SE)" if seeds > 1 else ""
     table = _table()
-    table.add_column("", min_width=14, overflow="fold")
+    table.add_column("", min_width=NAME_WIDTH, overflow="fold")
     for heading in ("log loss", "Brier", "acc.", "AUC", "ECE (floor)", "slope"):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in comparison.formulations:
@@ -175,7 +186,7 @@ def _show_reading(comparison: Comparison, console: Console) -> None:
 
 
 def _difference_sentence(comparison: Comparison) -> str:
-    """How far apart the best probabilities of the formulations score."""
+    """How far apart the formulations score, recovered where the loss distorts probabilities."""
     losses = {
         result.name: loss
         for result in comparison.formulations
@@ -185,7 +196,14 @@ def _difference_sentence(comparison: Comparison) -> str:
         return "Too few formulations finished to compare them."
     best, worst = min(losses, key=losses.__getitem__), max(losses, key=losses.__getitem__)
     gap = losses[worst] - losses[best]
-    return f"Lowest log loss: {best}; highest: {worst}, {gap:.5f} nats above it."
+    of = " (recovered where there is such a row)" if any(_recovered(comparison)) else ""
+    if gap < EQUAL:
+        return f"All log losses{of} are equal to {EQUAL:g} nats."
+    return f"Lowest log loss{of}: {best}; highest: {worst}, {_number(gap, 5)} nats above it."
+
+
+def _recovered(comparison: Comparison) -> Iterable[bool]:
+    return (result.recovered for result in comparison.formulations)
 
 
 def _step_sentence(comparison: Comparison) -> Iterable[str]:
@@ -211,6 +229,14 @@ def _step_sentence(comparison: Comparison) -> Iterable[str]:
 def _distance_sentences(comparison: Comparison) -> Iterable[str]:
     """How far each formulation is from the maximum likelihood estimate."""
     distances = {r.name: r.distance for r in comparison.formulations if r.distance is not None}
+    norms = {
+        result.name: max(trial.gradient_norm for trial in result.trials)
+        for result in comparison.formulations
+        if result.distance is None and result.status == "finished"
+    }
+    if norms:
+        listed = ", ".join(f"{name} {value:.2g}" for name, value in norms.items())
+        yield f"Largest norm of the objective's gradient at the end (0 at an optimum): {listed}."
     if not distances:
         return
     listed = ", ".join(f"{name} {value:.2g}" for name, value in distances.items())
@@ -235,7 +261,9 @@ def _show_parameters(comparison: Comparison, console: Console) -> None:
         against = tuple(dict.fromkeys((p.log_odds, p.against) for p in result.parameters))
         kinds.setdefault(tuple(map(str, against)), []).append(result)
     for group in kinds.values():
-        _show_table(console, *_parameters_table(group))
+        for first in range(0, len(group), SIDE_BY_SIDE):
+            block = group[first : first + SIDE_BY_SIDE]
+            _show_table(console, *_parameters_table(block, comparison.dataset))
     if likelihood is not None and likelihood.status != "maximum":
         _say(console, f"No maximum likelihood estimate ({likelihood.status}).")
         _say(console, likelihood.message)
@@ -245,7 +273,7 @@ def _show_parameters(comparison: Comparison, console: Console) -> None:
     console.print()
 
 
-def _parameters_table(group: Sequence[FormulationResult]) -> tuple[str, Table]:
+def _parameters_table(group: Sequence[FormulationResult], dataset: Dataset) -> tuple[str, Table]:
     first = group[0].parameters
     classes = list(dict.fromkeys(p.log_odds for p in first))
     against = first[0].against
@@ -262,7 +290,7 @@ def _parameters_table(group: Sequence[FormulationResult]) -> tuple[str, Table]:
             table.add_column(heading, justify="right", no_wrap=True)
     for result in group:
         table.add_column(_short_lines(result.name), justify="right")
-    chosen = _most_important(first)
+    chosen = _most_important(first, dataset)
     for i in chosen:
         parameter = first[i]
         row = [_cell(parameter.log_odds)] if len(classes) > 1 else []
@@ -280,17 +308,21 @@ def _parameters_table(group: Sequence[FormulationResult]) -> tuple[str, Table]:
         ]
         table.add_row(*row)
     if len(chosen) < len(first):
-        table.caption = f"{len(chosen)} of {len(first)}, the largest; --json and --out give all"
+        table.caption = (
+            f"{len(chosen)} of {len(first)}, the largest per standard deviation of the feature; "
+            "--json and --out give all"
+        )
     errors = any(p.standard_error or p.estimate_se for p in first)
     return f"{title}, per unit{' (± SE)' if errors else ''}", table
 
 
-def _most_important(parameters: Sequence[Parameter]) -> list[int]:
-    """The rows to show: the largest in standard errors (or in size), in their own order."""
+def _most_important(parameters: Sequence[Parameter], dataset: Dataset) -> list[int]:
+    """The rows to show, in their own order: the largest per standard deviation of the feature."""
+    spread = dataset.train.features.std(axis=0) * dataset.scale
+    deviation = dict(zip(dataset.feature_names, spread.tolist(), strict=True))
 
     def size(i: int) -> float:
-        p = parameters[i]
-        return abs(p.mean) / (p.standard_error or p.estimate_se or 1.0)
+        return float(abs(parameters[i].mean) * deviation.get(parameters[i].feature, 0.0))
 
     ranked = sorted(range(len(parameters)), key=size, reverse=True)
     return sorted(ranked[: MOST_FEATURES + 1])
@@ -298,7 +330,7 @@ def _most_important(parameters: Sequence[Parameter]) -> list[int]:
 
 def _timings_table(comparison: Comparison) -> tuple[str, Table]:
     table = _table()
-    table.add_column("")
+    table.add_column("", min_width=NAME_WIDTH, overflow="fold")
     for heading in ("step", "data", "evaluation", "loss alone**"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("fit*", justify="right", no_wrap=True)
@@ -359,8 +391,10 @@ def _table() -> Table:
 
 
 def _short_lines(name: str) -> str:
-    """A formulation's name as a cell, one line for each modifier."""
-    return _cell(name).replace("+", "\n+")
+    """A formulation's name as a cell, one line for each modifier, long ones in two."""
+    base, *modifiers = _cell(name).split("+")
+    lines = [f"+{m}" if len(m) < NAME_WIDTH else f"+{m}".replace("=", "=\n  ") for m in modifiers]
+    return "\n".join([base, *lines])
 
 
 def _number(value: float | None, digits: int = 4) -> str:
@@ -389,7 +423,7 @@ def _spread(spread: Spread | None) -> str:
         return "-"
     scale, unit = _unit(spread.median)
     lower, median, upper = (v * scale for v in (spread.lower, spread.median, spread.upper))
-    return f"{_short(median)} {unit} ({_short(lower)}-{_short(upper)})"
+    return f"{_short(median)} {unit}\n({_short(lower)}-{_short(upper)})"
 
 
 def _seconds(seconds: float) -> str:
@@ -398,7 +432,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.2g}"
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _unit(seconds: float) -> tuple[float, str]:

@@ -168,7 +168,7 @@ def train_stack(
         on_epoch: called after each epoch with its number from 1 and the stack; lbfgs takes the
             members in turn, so that there an epoch is as many steps as the stack has members.
     """
-    with fitting_threads(stack, train):
+    with fitting_threads(train.n * stack.layers[0].shape[0] * stack.widest):
         if spec.optimizer == "lbfgs":
             return _train_one_by_one(stack, objective, train, validation, spec, on_epoch)
         optimisers = make_optimisers(stack, spec, scaling or Scaling())
@@ -178,14 +178,13 @@ def train_stack(
 
 
 @contextmanager
-def fitting_threads(stack: Stack, rows: Rows) -> Iterator[None]:
-    """As many of torch's threads as the work of one pass can feed.
+def fitting_threads(activations: int) -> Iterator[None]:
+    """As many of torch's threads as a pass over so many activations can feed.
 
     Each operation ends with all threads waiting for one another. For small ones that gains nothing,
     and where other work shares the cores it costs a time slice each: a hundred times the operation.
     """
     before = torch.get_num_threads()
-    activations = rows.n * stack.layers[0].shape[0] * stack.widest
     torch.set_num_threads(max(1, min(before, activations // ACTIVATIONS_PER_THREAD)))
     try:
         yield
