@@ -34,6 +34,7 @@ def show(comparison: Comparison, console: Console) -> None:
     _show_data(comparison, console)
     _show_table(console, *_scores_table(comparison))
     _show_reading(comparison, console)
+    _show_table(console, *_calibration_table(comparison))
     _show_parameters(comparison, console)
     _show_table(console, *_timings_table(comparison))
     show_findings(comparison.findings, console)
@@ -120,14 +121,9 @@ def _scores_table(comparison: Comparison) -> tuple[str, Table]:
     seeds = len(comparison.spec.seeds)
     title = "Test scores by the right link"
     title += f", mean over {seeds} seeds (± SE)" if seeds > 1 else ""
-    table = _table()
-    table.add_column("", min_width=NAME_WIDTH, overflow="fold")
-    for heading in ("log loss", "Brier", "acc.", "AUC", "ECE (floor)", "slope"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for result in comparison.formulations:
-        table.add_row(*_scores_row(result, _short_lines(result.name), recovered=False))
-        if result.recovered:
-            table.add_row(*_scores_row(result, "  recovered", recovered=True))
+    table = _metrics_table("log loss", "Brier", "accuracy", "AUC")
+    for name, result, recovered in _rows(comparison):
+        table.add_row(name, *_scores_row(result, recovered=recovered))
     base = comparison.baselines
     table.add_section()
     _baseline(table, "class prior", base.prior_log_loss, base.majority)
@@ -137,26 +133,63 @@ def _scores_table(comparison: Comparison) -> tuple[str, Table]:
     return title, table
 
 
+def _calibration_table(comparison: Comparison) -> tuple[str, Table]:
+    first = comparison.formulations[0].trials[0].test
+    whose = "" if first is None else f" of the {first.ece_of}"
+    table = _metrics_table("ECE", "noise floor", "slope", "intercept")
+    for name, result, recovered in _rows(comparison):
+
+        def mean(metric: str, of: FormulationResult = result, which: bool = recovered) -> str:
+            return _number(of.mean(metric, recovered=which))
+
+        table.add_row(
+            name,
+            mean("ece"),
+            mean("ece_noise_floor"),
+            f"{mean('slope')} ±{mean('slope_se')}",
+            f"{mean('intercept')} ±{mean('intercept_se')}",
+        )
+    table.caption = (
+        f"ECE{whose} over 15 groups of equal mass; the noise floor is what calibrated predictions "
+        "would show. Slope 1 and intercept 0 are calibrated; ± SE over rows."
+    )
+    return "Calibration on the test part", table
+
+
+def _metrics_table(*headings: str) -> Table:
+    table = _table()
+    table.add_column("", min_width=NAME_WIDTH, overflow="fold")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _rows(comparison: Comparison) -> Iterable[tuple[str, FormulationResult, bool]]:
+    """The rows of a table of metrics: each formulation, and once more where it is recovered."""
+    for result in comparison.formulations:
+        name = _short_lines(result.name)
+        yield (name if result.status == "finished" else f"{name}\n(diverged)"), result, False
+        if result.recovered:
+            yield "  recovered", result, True
+
+
 def _baseline(
     table: Table, name: str, log_loss: float | None, accuracy: float | None = None
 ) -> None:
     if log_loss is not None:
         accuracy_text = "" if accuracy is None else _number(accuracy)
-        table.add_row(name, _number(log_loss, 5), "", accuracy_text, "", "", "", style="dim")
+        table.add_row(name, _number(log_loss, 5), "", accuracy_text, "", style="dim")
 
 
-def _scores_row(result: FormulationResult, name: str, *, recovered: bool) -> list[str]:
-    def mean(metric: str, digits: int = 4) -> str:
-        return _number(result.mean(metric, recovered=recovered), digits)
+def _scores_row(result: FormulationResult, *, recovered: bool) -> list[str]:
+    def cell(metric: str, digits: int = 4) -> str:
+        return _with_error(result.aggregate(metric, recovered=recovered), digits)
 
-    loss = _with_error(result.aggregate("log_loss", recovered=recovered))
+    loss = cell("log_loss", 5)
     if any(scores.infinite_rows for scores in _finished(result, recovered=recovered)):
         loss = "infinite"
-    ece = f"{mean('ece', 3)} ({mean('ece_noise_floor', 3)})"
-    label = name if result.status == "finished" else f"{name}\n(diverged)"
-    return [
-        label, loss, mean("brier"), mean("accuracy"), mean("auc"), ece, mean("slope", 3),
-    ]  # fmt: skip
+    area = _number(result.mean("auc", recovered=recovered))
+    return [loss, cell("brier", 5), cell("accuracy"), area]
 
 
 def _finished(result: FormulationResult, *, recovered: bool) -> Iterable[Scores]:
@@ -168,13 +201,7 @@ def _finished(result: FormulationResult, *, recovered: bool) -> Iterable[Scores]
 
 def _show_reading(comparison: Comparison, console: Console) -> None:
     """Sentences that say what the table does not."""
-    first = comparison.formulations[0].trials[0].test
-    whose = "" if first is None else f" of the {first.ece_of}"
-    _say(
-        console,
-        f"Losses in nats. ECE{whose} over 15 groups of equal mass; (floor): what calibrated "
-        "predictions would show. Slope: 1 is calibrated.",
-    )
+    _say(console, "Losses in nats.")
     if len(comparison.formulations) > 1:
         _say(console, _difference_sentence(comparison))
     for result in comparison.formulations:
@@ -403,12 +430,11 @@ def _number(value: float | None, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if abs(value) < LARGE else f"{value:.2g}"
 
 
-def _with_error(aggregate: Aggregate) -> str:
+def _with_error(aggregate: Aggregate, digits: int) -> str:
     if aggregate.mean is None:
         return "-"
-    if aggregate.se is None:
-        return _number(aggregate.mean, 5)
-    return f"{_number(aggregate.mean, 5)} ±{_number(aggregate.se, 5)}"
+    mean = _number(aggregate.mean, digits)
+    return mean if aggregate.se is None else f"{mean} ±{_number(aggregate.se, digits)}"
 
 
 def _plus_minus(value: float | None, error: float | None) -> str:
