@@ -305,3 +305,15 @@ def test_no_false_alarm_on_real_data(name):
     values = target.codes if isinstance(target, CategoricalColumn) else target.values
     rows = np.arange(table.rows)
     assert find_giveaways(columns, rows, values.astype(np.int64), int(values.max()) + 1) == ()
+
+
+def test_a_whole_number_that_no_rows_share_is_pointed_out():
+    said = "id: a different whole number on every training row; drop it if it is an id"
+    for values, notes in (
+        (np.arange(40) * 7, (said,)),
+        (np.arange(40) * 7.0, ()),
+        (np.arange(40) // 2, ()),
+        (np.arange(10), ()),
+    ):
+        encoding, _, _ = encoded({"id": numbers(values)}, train=len(values))
+        assert encoding.notes == notes

@@ -23,6 +23,8 @@ from xent.study._columns import (
 )
 
 _MOST_LEVELS = 50
+# Of fewer rows chance alone makes every number different.
+_FEW_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ def _fit_numbers(
     if not absent:
         if not varies:
             return None, [f"{name}: {present[0]:g} on every training row, so dropped"]
-        return NumericBlock(name, float(np.median(present)), number=True, indicator=False), []
+        block = NumericBlock(name, float(np.median(present)), number=True, indicator=False)
+        return block, _note_id(name, column, present)
     median = float(np.median(present))
     block = NumericBlock(name, median, number=varies, indicator=True)
     added = f"column '{name} is missing' added"
@@ -172,6 +175,14 @@ def _fit_numbers(
         f"{name}: {counted(absent, 'missing training value')} replaced by the training median "
         f"{median:g}; {added}"
     ]
+
+
+def _note_id(name: str, column: NumericColumn, present: Array) -> list[str]:
+    """A whole number that no two rows share may be a feature or an id; only the user knows."""
+    whole = np.issubdtype(column.values.dtype, np.integer)
+    if not whole or present.size < _FEW_ROWS or np.unique(present).size < present.size:
+        return []
+    return [f"{name}: a different whole number on every training row; drop it if it is an id"]
 
 
 def _check_finite(values: Array, column: NumericColumn, name: str) -> None:
