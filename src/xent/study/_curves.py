@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent._links import Array
+from xent.study._columns import printable
 from xent.study._comparison import Comparison
 
 if TYPE_CHECKING:
@@ -73,12 +74,4 @@ def _draw_legend(axis: Axes, comparison: Comparison) -> None:
     legend = axis.legend(axis.get_lines(), [str(i) for i in range(len(results))], frameon=False)
     for text, result in zip(legend.get_texts(), results, strict=True):
         # As literal text: matplotlib would read dollars as mathematics.
-        text.set_text(_printable(result.name).replace("$", r"\$"))
-
-
-def _printable(name: str) -> str:
-    r"""Escape what XML can't hold or nobody can see, as ``\x00``."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in name
-    )
+        text.set_text(printable(result.name).replace("$", r"\$"))

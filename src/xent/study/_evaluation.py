@@ -22,7 +22,7 @@ from xent.scoring import (
     score_rows,
 )
 from xent.study._dataset import Dataset, Part
-from xent.study._formulations import BUILT_IN
+from xent.study._formulations import BUILT_IN, Formulation
 from xent.study._likelihood import to_original_units
 from xent.study._maximum_likelihood import MaximumLikelihood
 from xent.study._models import perceptron_outputs
@@ -144,7 +144,8 @@ def evaluate_trial(
         findings=(),
     )
     trial = _with_recovery(trial, objective, outputs["test"], dataset)
-    if likelihood is not None and estimates_likelihood(objective, spec):
+    estimates = is_likelihood(objective.formulation) and spec.training.weight_decay == 0
+    if likelihood is not None and estimates:
         trial = replace(trial, distance=distance_to(trial.coefficients, likelihood, dataset))
     found = _find(trial, objective, dataset) + _find_unconverged(trial, spec)
     return replace(trial, findings=trial.findings + found)
@@ -161,11 +162,10 @@ def _outputs_of_parts(outcome: Outcome, dataset: Dataset) -> dict[str, Array]:
         }
 
 
-def estimates_likelihood(objective: Objective, spec: StudySpec) -> bool:
-    """Whether the optimum of the objective is the maximum likelihood estimate of its log-odds."""
-    formulation = objective.formulation
+def is_likelihood(formulation: Formulation) -> bool:
+    """Whether the loss is the likelihood of its log-odds: together, or of each class by itself."""
     one_vs_rest = formulation.built_in and formulation.base == "ovr" and not formulation.modifiers
-    return (formulation.likelihood or one_vs_rest) and spec.training.weight_decay == 0
+    return formulation.likelihood or one_vs_rest
 
 
 def _diverged(outcome: Outcome, objective: Objective, dataset: Dataset, key: str) -> Trial:

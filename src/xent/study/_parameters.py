@@ -9,7 +9,7 @@ import numpy as np
 from xent._links import Array
 from xent.study._comparison import Parameter
 from xent.study._dataset import Dataset
-from xent.study._evaluation import Trial
+from xent.study._evaluation import Trial, is_likelihood
 from xent.study._likelihood import covariance, to_original_units
 from xent.study._maximum_likelihood import (
     MAXIMUM,
@@ -131,8 +131,7 @@ def _errors(
     if likelihood.status != MAXIMUM:
         return None, f"no standard errors: {likelihood.message}"
     formulation = objective.formulation
-    one_vs_rest = objective.hand_written and formulation.name == "ovr"
-    if not formulation.likelihood and not one_vs_rest:
+    if not is_likelihood(formulation):
         return None, "no standard errors: the objective is not the likelihood"
     if spec.training.weight_decay:
         return None, "no standard errors: weight decay is a penalty on the likelihood"

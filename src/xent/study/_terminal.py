@@ -13,8 +13,10 @@ from rich.text import Text
 from xent._errors import InputError
 from xent.scoring import Finding, Scores
 from xent.study._bce_versus_ce import PUBLISHED, SigmoidScore
+from xent.study._columns import printable
 from xent.study._comparison import Aggregate, Comparison, FormulationResult, Parameter, Spread
 from xent.study._dataset import Dataset
+from xent.study._evaluation import CONVERGED
 from xent.study._protocol import match
 
 MOST_FEATURES = 8
@@ -60,22 +62,17 @@ def show_findings(findings: Sequence[Finding], console: Console) -> None:
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(_printable(text), style=style))
-
-
-def _printable(text: str) -> str:
-    """Names come from the data: a control character in one must not reach the terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    console.print(Text(printable(text), style=style))
 
 
 def _cell(text: str) -> str:
-    return escape(_printable(text))
+    return escape(printable(text))
 
 
 def _indented(console: Console, text: str) -> None:
     from rich.padding import Padding
 
-    console.print(Padding(Text(_printable(text)), (0, 0, 0, 2)))
+    console.print(Padding(Text(printable(text)), (0, 0, 0, 2)))
 
 
 def _show_data(comparison: Comparison, console: Console) -> None:
@@ -223,14 +220,11 @@ def _difference_sentence(comparison: Comparison) -> str:
         return "Too few formulations finished to compare them."
     best, worst = min(losses, key=losses.__getitem__), max(losses, key=losses.__getitem__)
     gap = losses[worst] - losses[best]
-    of = " (recovered where there is such a row)" if any(_recovered(comparison)) else ""
+    recovered = any(result.recovered for result in comparison.formulations)
+    of = " (recovered where there is such a row)" if recovered else ""
     if gap < EQUAL:
         return f"All log losses{of} are equal to {EQUAL:g} nats."
     return f"Lowest log loss{of}: {best}; highest: {worst}, {_number(gap, 5)} nats above it."
-
-
-def _recovered(comparison: Comparison) -> Iterable[bool]:
-    return (result.recovered for result in comparison.formulations)
 
 
 def _step_sentence(comparison: Comparison) -> Iterable[str]:
@@ -269,7 +263,7 @@ def _distance_sentences(comparison: Comparison) -> Iterable[str]:
     listed = ", ".join(f"{name} {value:.2g}" for name, value in distances.items())
     worst = max(distances.values())
     training = comparison.spec.training
-    if worst > 0.1:
+    if worst > CONVERGED:
         yield (
             f"{training.epochs} epochs have not converged. Largest distance of a coefficient from "
             f"the maximum likelihood estimate (MLE), in standard errors: {listed}."
