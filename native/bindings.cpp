@@ -2,16 +2,17 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <vector>
 
 #include "histogram.hpp"
-#include "parallel.hpp"
-#include "sigmoid.hpp"
+#include "losses.hpp"
+#include "pool.hpp"
+#include "pooled_tensor.hpp"
 
 namespace nb = nanobind;
 
@@ -56,52 +57,125 @@ nb::tuple log_odds_histogram(Column<double> score, Column<std::uint8_t> label,
                         give_to_numpy(std::move(probability_sums), bins));
 }
 
-// The fastest of them that this processor can run.
-xent::SigmoidSum find_sigmoid_sum() {
-#if defined(XENT_X86_INSTRUCTION_SETS)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")) {
-    return xent::avx512::sigmoid_sum;
-  }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return xent::avx2::sigmoid_sum;
-#endif
-  return xent::portable::sigmoid_sum;
-}
-
-// Columns of one task: 64 KiB of logits and slopes, and enough of them to outweigh its dispatch.
-constexpr std::size_t columns_per_task = 8192;
-
+// ---- losses ----
+//
 // Addresses instead of arrays: an array argument costs more than the arithmetic of a small call.
 // The caller in Python has checked shapes, dtype and layout.
+
+template <typename T>
+T* at(std::uintptr_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+// Below this many elements a call ends before another thread could take what it waits for.
+constexpr std::size_t least_elements_without_lock = 4096;
+
+template <typename Run>
+auto without_lock(std::size_t elements, const Run& run) {
+  if (elements < least_elements_without_lock) return run();
+  nb::gil_scoped_release release;
+  return run();
+}
+
+std::int64_t rows_loss(int kind, std::uintptr_t input, std::uintptr_t target,
+                       std::uintptr_t class_weight, std::uintptr_t row_weight,
+                       std::uintptr_t gradient, std::uintptr_t losses, std::uintptr_t loss,
+                       std::size_t rows, std::size_t classes, std::size_t positions, int storage,
+                       int reduction, bool zero_if_all_ignored, std::int64_t ignore_index,
+                       double label_smoothing, double z_loss, double total_class_weight,
+                       bool streaming, unsigned threads) {
+  const xent::SoftmaxRows of_rows{at<const void>(input),
+                                  at<const std::int64_t>(target),
+                                  at<const void>(class_weight),
+                                  at<const void>(row_weight),
+                                  at<void>(gradient),
+                                  at<void>(losses),
+                                  rows,
+                                  classes,
+                                  positions,
+                                  ignore_index,
+                                  label_smoothing,
+                                  z_loss,
+                                  total_class_weight,
+                                  1.0,
+                                  streaming};
+  const xent::Result result{at<void>(loss), static_cast<xent::Storage>(storage),
+                            static_cast<xent::Reduction>(reduction), zero_if_all_ignored, threads};
+  return without_lock(rows * classes, [&] {
+    return xent::rows_loss(static_cast<xent::RowKind>(kind), of_rows, result);
+  });
+}
+
+bool elements_loss(bool of_probabilities, std::uintptr_t input, std::uintptr_t target,
+                   std::uintptr_t weight, std::size_t weight_period, std::uintptr_t pos_weight,
+                   std::size_t pos_weight_period, std::uintptr_t gradient, std::uintptr_t losses,
+                   std::uintptr_t loss, std::size_t size, std::size_t counted, int storage,
+                   int reduction, bool zero_if_all_ignored, double label_smoothing, bool ignores,
+                   double ignored_target, bool streaming, unsigned threads) {
+  const xent::Elements elements{at<const void>(input),
+                                at<const void>(target),
+                                at<const void>(weight),
+                                at<const void>(pos_weight),
+                                at<void>(gradient),
+                                at<void>(losses),
+                                weight_period,
+                                pos_weight_period,
+                                label_smoothing,
+                                ignored_target,
+                                ignores,
+                                streaming,
+                                1.0};
+  const xent::Result result{at<void>(loss), static_cast<xent::Storage>(storage),
+                            static_cast<xent::Reduction>(reduction), zero_if_all_ignored, threads};
+  return without_lock(
+      size, [&] { return xent::elements_loss(of_probabilities, elements, size, counted, result); });
+}
+
 void sigmoid_sums(std::uintptr_t logits, std::uintptr_t coefficients, std::uintptr_t total,
                   std::uintptr_t slope, std::uintptr_t values, std::size_t members,
                   std::size_t outputs, std::size_t columns, std::size_t coefficient_stride,
                   std::size_t coefficient_member, std::size_t total_member, unsigned threads) {
-  static const xent::SigmoidSum sum = find_sigmoid_sum();
-  const xent::SigmoidRows rows{reinterpret_cast<const float*>(logits),
-                               reinterpret_cast<const float*>(coefficients),
-                               reinterpret_cast<const float*>(total),
-                               reinterpret_cast<float*>(slope),
+  const xent::SigmoidRows rows{at<const float>(logits),
+                               at<const float>(coefficients),
+                               at<const float>(total),
+                               at<float>(slope),
                                columns,
                                outputs,
                                coefficient_stride,
                                coefficient_member,
                                total_member};
-  const std::size_t pieces = (columns + columns_per_task - 1) / columns_per_task;
-  std::vector<double> sums(members * outputs * pieces);
   nb::gil_scoped_release release;
-  xent::run_tasks(sums.size(), threads, [&](std::size_t task) {
-    const std::size_t first = task % pieces * columns_per_task;
-    sums[task] = sum(rows, task / pieces, first, std::min(columns_per_task, columns - first));
+  xent::stack_sums(rows, members, threads, at<double>(values));
+}
+
+void copy_past_caches(std::uintptr_t source, std::uintptr_t other, std::uintptr_t destination,
+                      std::size_t bytes, unsigned threads) {
+  nb::gil_scoped_release release;
+  xent::copy_past_caches(at<const float>(source), at<const float>(other), at<float>(destination),
+                         bytes / sizeof(float), threads);
+}
+
+// ---- gradients that reuse memory ----
+
+void give_back(xent::dlpack::ManagedTensor* tensor) {
+  std::unique_ptr<xent::PooledTensor> owner(static_cast<xent::PooledTensor*>(tensor->manager));
+  xent::give_block_back(owner->block);
+}
+
+// A capsule that a framework takes over; unless it did, the capsule gives the block back.
+nb::object pooled_tensor(std::vector<std::int64_t> shape, int storage) {
+  std::unique_ptr<xent::PooledTensor> tensor =
+      xent::make_pooled_tensor(std::move(shape), static_cast<xent::Storage>(storage), give_back);
+  if (tensor == nullptr) return nb::none();
+  const bool used = tensor->block.used;
+  PyObject* capsule = PyCapsule_New(&tensor->managed, "dltensor", [](PyObject* self) {
+    if (!PyCapsule_IsValid(self, "dltensor")) return;
+    auto* managed = static_cast<xent::dlpack::ManagedTensor*>(PyCapsule_GetPointer(self, "dltensor"));
+    managed->deleter(managed);
   });
-  auto* value = reinterpret_cast<double*>(values);
-  for (std::size_t member = 0; member < members; ++member) {
-    value[member] = 0.0;
-    for (std::size_t i = 0; i < outputs * pieces; ++i) {
-      value[member] += sums[member * outputs * pieces + i];
-    }
-  }
+  if (capsule == nullptr) throw nb::python_error();
+  tensor.release();
+  return nb::make_tuple(nb::steal(capsule), used);
 }
 
 }  // namespace
@@ -113,6 +187,15 @@ NB_MODULE(_native, module) {
              nb::arg("label").noconvert(), nb::arg("weight").noconvert().none(),
              nb::arg("probability").noconvert(), nb::arg("limit"), nb::arg("bins"),
              "Sums of weight, weight * label and weight * probability per bin of the score.");
+  module.def("rows_loss", &rows_loss, "Loss of rows with a class index each, and its gradient.");
+  module.def("elements_loss", &elements_loss, "Binary cross-entropy, and its gradient.");
   module.def("sigmoid_sums", &sigmoid_sums,
              "Losses of independent sigmoids summed per stack member, and their slopes.");
+  module.def("copy_past_caches", &copy_past_caches, "The bytes of a loss without its arithmetic.");
+  module.def("pooled_tensor", &pooled_tensor,
+             "Memory as a DLPack capsule that comes back to the pool, and whether it was used.");
+  module.def("empty_pool", &xent::empty_pool, "Return idle gradient memory; how many bytes.");
+  module.def("instruction_set", &xent::instruction_set, "Name of the loops in use.");
+  module.def("choose_instruction_set", &xent::choose_instruction_set,
+             "Use other loops; False where this processor can't run them.");
 }

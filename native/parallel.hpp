@@ -10,6 +10,7 @@
 
 #if defined(__linux__) || defined(__APPLE__)
 #include <dlfcn.h>
+#include <unistd.h>
 #define XENT_HAS_DLSYM 1
 #endif
 
@@ -25,11 +26,21 @@ inline ParallelRegion find_parallel_region() {
 #endif
 }
 
+// A forked child inherits the runtime but not its threads, and would wait for them forever.
+inline bool is_forked_child() {
+#if defined(XENT_HAS_DLSYM)
+  static const pid_t loaded_in = getpid();
+  return getpid() != loaded_in;
+#else
+  return false;
+#endif
+}
+
 // Calls run(task) for each task from 0 to `tasks` - 1, in any order.
 template <typename Run>
 void run_tasks(std::size_t tasks, unsigned threads, const Run& run) {
   static const ParallelRegion region = find_parallel_region();
-  if (region == nullptr || threads < 2 || tasks < 2) {
+  if (threads < 2 || tasks < 2 || region == nullptr || is_forked_child()) {
     for (std::size_t task = 0; task < tasks; ++task) run(task);
     return;
   }

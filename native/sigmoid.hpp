@@ -1,14 +1,41 @@
-// The loss of independent sigmoids and its gradient, one pass over the logits.
+// Binary cross-entropy: each element is a yes or no by itself.
 //
-// For a logit u with coefficients c (of the positive side) and t (of both sides together):
-//   loss  = t * softplus(u) - c * u      slope = t * sigmoid(u) - c
+// With a = pos_weight * target * weight and b = (1 - target) * weight, smoothed targets included:
+//   of a logit x        a * softplus(-x) + b * softplus(x)
+//   of a probability p  -a * max(log p, -100) - b * max(log(1 - p), -100)
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+
+#include "softmax.hpp"
 
 namespace xent {
 
-// Rows of `columns` logits; row r is output r % outputs of stack member r / outputs.
+struct Elements {
+  const void* input;
+  const void* target;
+  const void* weight;      // null: 1 everywhere
+  const void* pos_weight;  // null: 1 everywhere
+  void* gradient;          // null: none
+  void* losses;            // null: none
+  std::size_t weight_period;  // entry i weighs element i % period
+  std::size_t pos_weight_period;
+  double label_smoothing;
+  double ignored_target;
+  bool ignores;
+  bool streaming;  // past the caches: the gradient is large and its pages have been used before
+  double scale;    // of the gradient
+};
+
+struct ElementSums {
+  double loss;
+  bool in_range;  // no probability or target outside [0, 1], as far as they are looked at
+};
+
+// Rows of `columns` logits; row r is output r % outputs of stack member r / outputs. The loss is
+//   t * softplus(u) - c * u      and its slope t * sigmoid(u) - c
+// for coefficients c (of the positive side) and t (of both sides together).
 struct SigmoidRows {
   const float* logits;
   const float* coefficients;
@@ -21,19 +48,17 @@ struct SigmoidRows {
   std::size_t total_member;
 };
 
-// Sum of the losses of `columns` columns from `first` of one row; writes their slopes.
-using SigmoidSum = double (*)(const SigmoidRows&, std::size_t row, std::size_t first,
-                              std::size_t columns);
-
-// The same loops, compiled once for each instruction set that the build knows.
-namespace portable {
-double sigmoid_sum(const SigmoidRows&, std::size_t, std::size_t, std::size_t);
-}
-namespace avx2 {
-double sigmoid_sum(const SigmoidRows&, std::size_t, std::size_t, std::size_t);
-}
-namespace avx512 {
-double sigmoid_sum(const SigmoidRows&, std::size_t, std::size_t, std::size_t);
-}
+// The loops, compiled once for each instruction set: of elements `first` to `last` - 1, and of
+// `columns` columns from `first` of one row.
+#define XENT_SIGMOID_LOOPS(name)                                                               \
+  namespace name {                                                                             \
+  ElementSums sigmoid_elements(const Elements&, Storage, std::size_t first, std::size_t last);     \
+  ElementSums probability_elements(const Elements&, Storage, std::size_t first, std::size_t last); \
+  double sigmoid_sum(const SigmoidRows&, std::size_t row, std::size_t first, std::size_t columns);  \
+  }
+XENT_SIGMOID_LOOPS(portable)
+XENT_SIGMOID_LOOPS(avx2)
+XENT_SIGMOID_LOOPS(avx512)
+#undef XENT_SIGMOID_LOOPS
 
 }  // namespace xent

@@ -21,7 +21,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["findings.md", "formulations.md"])
+@pytest.mark.parametrize("name", ["findings.md", "formulations.md", "losses.md"])
 def test_generated_pages_are_up_to_date(name: str) -> None:
     made = generator().PAGES[name]()
     assert made == (ROOT / "docs" / name).read_text(encoding="utf-8"), "python docs/generate.py"

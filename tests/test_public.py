@@ -12,6 +12,7 @@ import xent.study
 FACE = [
     "LINKS",
     "Comparison",
+    "ContractError",
     "Formulation",
     "InputError",
     "Link",
@@ -74,7 +75,16 @@ def arguments_of(value):
 
 
 @pytest.mark.parametrize(
-    "name", ["compare", "Comparison", "Formulation", "Link", "InputError", "MissingExtraError"]
+    "name",
+    [
+        "compare",
+        "Comparison",
+        "ContractError",
+        "Formulation",
+        "Link",
+        "InputError",
+        "MissingExtraError",
+    ],
 )
 def test_every_argument_is_documented(name):
     value = getattr(xent, name)

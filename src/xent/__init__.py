@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from xent._errors import ContractError as ContractError
     from xent._errors import InputError as InputError
     from xent._errors import MissingExtraError as MissingExtraError
     from xent._errors import XentError as XentError
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Comparison": "xent.study",
     "Formulation": "xent.study",
+    "ContractError": "xent._errors",
     "InputError": "xent._errors",
     "LINKS": "xent._links",
     "Link": "xent._links",
@@ -34,6 +36,7 @@ _HOMES = {
 __all__ = [
     "LINKS",
     "Comparison",
+    "ContractError",
     "Formulation",
     "InputError",
     "Link",

@@ -2,10 +2,13 @@
 
 XentError
 ├── InputError (ValueError)             bad data, options or arguments: one line, one repair
+│   └── ContractError                   an argument of a loss; also of the type torch raises there
 └── MissingExtraError (ImportError)     an optional dependency is not installed
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 
 class XentError(Exception):
@@ -32,6 +35,71 @@ class InputError(XentError, ValueError):
     def __str__(self) -> str:
         subject, required, found, repair = self.args
         return f"{subject} must be {required}; got {found}. {repair}"
+
+
+class ContractError(InputError):
+    """An argument that a loss can't use: says which, what it must be, what it was, and one repair.
+
+    What is raised is a ContractError and also of the type that PyTorch raises for the same mistake
+    (IndexError, RuntimeError, TypeError, ...), so that code written for PyTorch catches it.
+
+    Args:
+        loss: the function, such as ``cross_entropy``.
+        argument: its argument, such as ``target``.
+        required: what it must be, completing "must be ...".
+        found: what it was, as a value rather than an adjective, completing "got ...".
+        repair: one sentence that says what to do.
+        code: the code of the fault, such as ``XE216``; the reference of the losses lists them.
+
+    >>> print(ContractError("cross_entropy", "weight", "a tensor of shape (5,)", "shape (4,)",
+    ...                     "Give one weight for each of the 5 classes.", "XE212"))
+    cross_entropy: weight must be a tensor of shape (5,); got shape (4,). Give one weight for each
+    of the 5 classes. [XE212]
+    """
+
+    def __init__(
+        self, loss: str, argument: str, required: str, found: str, repair: str, code: str
+    ) -> None:
+        super().__init__(f"{loss}: {argument}", required, found, repair)
+        self.args = (loss, argument, required, found, repair, code)
+
+    def __str__(self) -> str:
+        loss, argument, required, found, repair, code = self.args
+        return f"{loss}: {argument} must be {required}; got {found}. {repair} [{code}]"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The class may be one that contract_error_class made, which pickle can't find by its name.
+        also = tuple(
+            base for base in type(self).__bases__ if base not in (ContractError, InputError)
+        )
+        return _unpickled, (also, self.args)
+
+    @property
+    def code(self) -> str:
+        """The code of the fault, such as ``XE216``."""
+        return str(self.args[-1])
+
+
+@cache
+def contract_error_class(also: tuple[type[Exception], ...] = ()) -> type[ContractError]:
+    """The ContractError that is also of the given types.
+
+    >>> issubclass(contract_error_class((IndexError,)), (ContractError))
+    True
+    >>> contract_error_class((IndexError,)).__name__
+    'ContractIndexError'
+    """
+    new = tuple(kind for kind in also if not issubclass(ContractError, kind))
+    if not new:
+        return ContractError
+    name = "Contract" + "Or".join(kind.__name__.removesuffix("Error") for kind in new) + "Error"
+    return type(
+        name, (ContractError, *new), {"__module__": __name__, "__doc__": ContractError.__doc__}
+    )
+
+
+def _unpickled(also: tuple[type[Exception], ...], args: tuple[str, ...]) -> ContractError:
+    return contract_error_class(also)(*args)
 
 
 class MissingExtraError(XentError, ImportError):

@@ -1,0 +1,103 @@
+// The largest logit of a row that is read block by block, each block once from memory.
+//
+// Its own term stays out of the sums over the classes, so that a confident row keeps its digits.
+#pragma once
+
+#include <cmath>
+
+#include "softmax_row.hpp"
+
+namespace xent::XENT_INSTRUCTION_SET {
+namespace {
+
+// Two distances, into the first and into the second cache.
+constexpr std::size_t near_bytes = 768, far_bytes = 4096;
+// Elements whose largest is found before they are read again, from the first cache.
+constexpr std::size_t block_size = 1024;
+constexpr std::size_t nowhere = std::numeric_limits<std::size_t>::max();
+// The base lies this power of two below the largest logit, so that no exponential of consequence is
+// denormal, and moves when a logit is found that many nats above it.
+constexpr double headroom = 40.0, most_above_base = 50.0;
+
+XENT_INLINE void prefetch_both(const void* address) {
+  prefetch(static_cast<const char*>(address) + near_bytes);
+  prefetch_far(static_cast<const char*>(address) + far_bytes);
+}
+
+// Of logits that are read from memory here. NaN may be passed over: it shows in the sums.
+template <typename Stored>
+inline Scalar<Stored> largest_in(const Stored* from, std::size_t count) {
+  using S = Scalar<Stored>;
+  using V = Vector<Stored>;
+  constexpr std::size_t n = width<Stored>, chains = 4;
+  constexpr S lowest = -std::numeric_limits<S>::infinity();
+  V largest[chains];
+  for (std::size_t a = 0; a < chains; ++a) largest[a] = repeat<V>(lowest);
+  std::size_t i = 0;
+  for (; i + chains * n <= count; i += chains * n) {
+    for (std::size_t a = 0; a < chains; ++a) {
+      prefetch_both(from + i + a * n);
+      largest[a] = larger(load(from + i + a * n), largest[a]);
+    }
+  }
+  for (; i + n <= count; i += n) largest[0] = larger(load(from + i), largest[0]);
+  if (i < count) largest[1] = larger(load_first(from + i, count - i, lowest), largest[1]);
+  return largest_of(larger(larger(largest[0], largest[1]), larger(largest[2], largest[3])));
+}
+
+// Where the first element is that equals the value, which one does.
+template <typename Stored>
+inline std::size_t place_of(Scalar<Stored> value, const Stored* from, std::size_t count) {
+  constexpr std::size_t n = width<Stored>;
+  std::size_t i = 0;
+  while (i + n <= count && !any_of(load(from + i) == value)) i += n;
+  while (i + 1 < count && !(widen(from[i]) == value)) ++i;
+  return i;
+}
+
+struct Peak {
+  Base<double> base{0.0, 0.0};
+  double logit = -std::numeric_limits<double>::infinity();
+  std::size_t place = 0;
+  double term = 0.0;  // exp of the logit, relative to the base
+
+  bool known() const { return logit > -std::numeric_limits<double>::infinity(); }
+
+  // What distances are counted from.
+  double reference() const { return known() ? logit : 0.0; }
+
+  // To a larger logit. Returns the factor for exponentials relative to the base so far.
+  double move_to(double larger_logit, std::size_t its_place) {
+    double factor = 1.0;
+    if (!known() || log_of_base_less(base, larger_logit) < -most_above_base) {
+      Base<double> moved{0.0, std::nearbyint(larger_logit * 1.44269504088896340736) - headroom};
+      if (!(std::fabs(larger_logit) <= exact_limit<float>)) moved = {larger_logit, -headroom};
+      if (known()) {
+        factor = moved.shift == base.shift
+                     ? std::exp2(base.exponent - moved.exponent)
+                     : std::exp(log_of_base_less(base, 0.0) - log_of_base_less(moved, 0.0));
+      }
+      base = moved;
+    }
+    logit = larger_logit;
+    place = its_place;
+    term = exponential_relative_to(base, logit);
+    return factor;
+  }
+
+  // log_sum_exp - logit, given the sum of the other terms.
+  double rest(double others) const {
+    return negative_log_likelihood(RowSums<double>{base, others, term, logit, 0.0});
+  }
+};
+
+// The base of rows that are known, one in each lane.
+template <typename V>
+XENT_INLINE Base<V> base_below(V largest) {
+  using S = Element<V>;
+  const V shift = choose(!(absolute(largest) <= exact_limit<S>), largest, V{});
+  return {shift, nearest((largest - shift) * S(1.44269504088896340736)) - S(headroom)};
+}
+
+}  // namespace
+}  // namespace xent::XENT_INSTRUCTION_SET
