@@ -50,8 +50,9 @@ HERE = Path(__file__).parent
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # torch's own switch, read when a process starts
 MOST_WAITING = 0.03  # of the time of a round, for it to count as undisturbed
 FEWEST_ROUNDS = 3
+MOST_SECONDS = 15  # for the rounds of one case, once there are enough of them
 QUICK = 64  # how many times smaller
-PAUSE = 0.005  # seconds, in which the threads of the last process go to sleep
+PAUSE = 0.03  # seconds, in which the waiting threads of the last process stop spinning
 
 
 class Worker:
@@ -144,8 +145,11 @@ def prepare(
 def take_turns(team: dict[str, Worker], name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Seconds of each variant and ratios to ours, medians over rounds."""
     failed: dict[str, str] = {}
-    rounds = []
-    for _ in range(options.rounds):
+    rounds: list[dict[str, Any]] = []
+    start = time.perf_counter()
+    while len(rounds) < options.rounds:
+        if len(rounds) >= FEWEST_ROUNDS and time.perf_counter() - start > MOST_SECONDS:
+            break
         answers = {}
         for variant, worker in team.items():
             if variant in failed:

@@ -211,11 +211,12 @@ def speed_page() -> str:
         NOTE,
         "# Speed and memory",
         "",
-        "`benchmarks/losses.py` times five variants in turns, each in a process of its own: PyTorch,",
-        "PyTorch with huge pages (`THP_MEM_ALLOC_ENABLE=1`), `torch.compile`, `xent.functional`, and",
-        "a pass over the same bytes past the caches, which is what memory allows. The gradient is",
-        "the one that a user gets: a fresh tensor from `loss.backward()`. A ratio is the median over",
-        "rounds of two times in one round; milliseconds are for this machine only.",
+        "`benchmarks/losses.py` times five variants in turns, each in a process of its own:",
+        "PyTorch, PyTorch with huge pages (`THP_MEM_ALLOC_ENABLE=1`), `torch.compile`,",
+        "`xent.functional`, and a pass over the same bytes past the caches, which is what memory",
+        "allows. The gradient is the one that a user gets: a fresh tensor from `loss.backward()`.",
+        "A ratio a / b is the time of a over that of b, the median over rounds that time both;",
+        "milliseconds are for this machine only.",
         "",
     ]
     found = measured("losses.json")
@@ -300,19 +301,26 @@ def accuracy_page() -> str:
             for who in ("torch", "ours")
         )
         lines.append(f"| {row['loss']} | {row['dtype']} | {row['of']} | {cells} |")
-    lines += ["", "Gradients of `cross_entropy` may be off by 4 + (max - x) units of 2^-24 (2^-53"]
-    lines += ["in float64), relative. The largest part of that bound that is used:", ""]
+    lines += [
+        "",
+        "Gradients may be off by 2 ulp; those of `cross_entropy` by 4 + (max - x) units of",
+    ]
+    lines += [
+        "2^-24 (2^-53 in float64), relative. The largest part of its bound that any one uses:"
+    ]
+    lines += [""]
     lines += ["| loss | dtype | PyTorch | xent |", "|---|---|---|---|"]
     for row in found["samples"]:
         if row["of"] == "gradient" and row["dtype"] in ("float32", "float64"):
-            theirs, ours = (f"{part:.2g}" for part in row["of_bound"])
+            theirs, ours = (f"{float(part):.2g}" for part in row["of_bound"])
             lines.append(f"| {row['loss']} | {row['dtype']} | {theirs} | {ours} |")
     lines += ["", "## Means over many rows", "", "Errors in ulp.", ""]
     lines += ["| loss | dtype | rows | exact | PyTorch | error | xent | error |"]
     lines += ["|---" * 8 + "|"]
     for row in found["means"]:
         cells = " | ".join(
-            f"{row[who]['value']:.8g} | {row[who]['ulp']:.2g}" for who in ("torch", "ours")
+            f"{float(row[who]['value']):.8g} | {float(row[who]['ulp']):.2g}"
+            for who in ("torch", "ours")
         )
         name = f"{row['loss']} | {row['dtype']} | {row['rows']:,}"
         lines.append(f"| {name} | {row['exact']:.8g} | {cells} |")
@@ -321,7 +329,7 @@ def accuracy_page() -> str:
     lines += ["target, and *slope* the gradient of the loss. float32 unless a dtype is named.", ""]
     lines += ["| call | PyTorch | xent | exact |", "|---|---|---|---|"]
     for row in found["differences"]:
-        cells = " | ".join(f"{row[who]:.7g}" for who in ("torch", "ours", "exact"))
+        cells = " | ".join(f"{float(row[who]):.7g}" for who in ("torch", "ours", "exact"))
         lines.append(f"| `{row['call']}` | {cells} |")
     return "\n".join(lines) + "\n"
 
@@ -346,10 +354,12 @@ def where(found: dict[str, Any]) -> str:
 
 
 def times(ratio: float | None) -> str:
+    """A ratio, if it was measured."""
     return "" if ratio is None else f"{ratio:.3g}"
 
 
 def missed(met: bool) -> str:
+    """A mark beside a goal."""
     return "" if met else " **missed**"
 
 

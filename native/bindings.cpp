@@ -106,6 +106,49 @@ std::int64_t rows_loss(int kind, std::uintptr_t input, std::uintptr_t target,
   });
 }
 
+void soft_target_loss(std::uintptr_t input, std::uintptr_t target, std::uintptr_t class_weight,
+                      std::uintptr_t row_weight, std::uintptr_t gradient, std::uintptr_t losses,
+                      std::uintptr_t loss, std::size_t rows, std::size_t classes,
+                      std::size_t positions, int storage, int reduction, bool zero_if_all_ignored,
+                      double label_smoothing, double z_loss, bool streaming, unsigned threads) {
+  const xent::SoftTargetRows of_rows{at<const void>(input),
+                                     at<const void>(target),
+                                     at<const void>(class_weight),
+                                     at<const void>(row_weight),
+                                     at<void>(gradient),
+                                     at<void>(losses),
+                                     rows,
+                                     classes,
+                                     positions,
+                                     label_smoothing,
+                                     z_loss,
+                                     1.0,
+                                     streaming};
+  const xent::Result result{at<void>(loss), static_cast<xent::Storage>(storage),
+                            static_cast<xent::Reduction>(reduction), zero_if_all_ignored, threads};
+  without_lock(rows * classes, [&] { xent::soft_target_loss(of_rows, result); });
+}
+
+std::int64_t softmax_statistics(std::uintptr_t input, std::uintptr_t target, std::uintptr_t nll,
+                                std::uintptr_t log_sum_exp, std::uintptr_t entropy,
+                                std::uintptr_t prediction, std::size_t rows, std::size_t classes,
+                                std::size_t positions, int storage, std::int64_t ignore_index,
+                                unsigned threads) {
+  const xent::StatisticsRows of_rows{at<const void>(input),
+                                     at<const std::int64_t>(target),
+                                     at<void>(nll),
+                                     at<void>(log_sum_exp),
+                                     at<void>(entropy),
+                                     at<std::int64_t>(prediction),
+                                     rows,
+                                     classes,
+                                     positions,
+                                     ignore_index};
+  return without_lock(rows * classes, [&] {
+    return xent::statistics_of_rows(of_rows, static_cast<xent::Storage>(storage), threads);
+  });
+}
+
 bool elements_loss(bool of_probabilities, std::uintptr_t input, std::uintptr_t target,
                    std::uintptr_t weight, std::size_t weight_period, std::uintptr_t pos_weight,
                    std::size_t pos_weight_period, std::uintptr_t gradient, std::uintptr_t losses,
@@ -188,6 +231,10 @@ NB_MODULE(_native, module) {
              nb::arg("probability").noconvert(), nb::arg("limit"), nb::arg("bins"),
              "Sums of weight, weight * label and weight * probability per bin of the score.");
   module.def("rows_loss", &rows_loss, "Loss of rows with a class index each, and its gradient.");
+  module.def("soft_target_loss", &soft_target_loss,
+             "Loss of rows with probabilities of the classes, and its gradient.");
+  module.def("softmax_statistics", &softmax_statistics,
+             "Negative log-likelihood, log-sum-exp, entropy and prediction of each row.");
   module.def("elements_loss", &elements_loss, "Binary cross-entropy, and its gradient.");
   module.def("sigmoid_sums", &sigmoid_sums,
              "Losses of independent sigmoids summed per stack member, and their slopes.");

@@ -20,6 +20,8 @@ struct Loops {
   decltype(&portable::softmax_rows) softmax_rows;
   decltype(&portable::softmax_positions) softmax_positions;
   decltype(&portable::nll_rows) nll_rows;
+  decltype(&portable::soft_target_rows) soft_target_rows;
+  decltype(&portable::softmax_statistics) softmax_statistics;
   decltype(&portable::sigmoid_elements) sigmoid_elements;
   decltype(&portable::probability_elements) probability_elements;
   decltype(&portable::sigmoid_sum) sigmoid_sum;
@@ -27,10 +29,11 @@ struct Loops {
   bool available;
 };
 
-#define XENT_LOOPS(name, available)                                                              \
-  Loops {                                                                                        \
-    #name, name::softmax_rows, name::softmax_positions, name::nll_rows, name::sigmoid_elements,  \
-        name::probability_elements, name::sigmoid_sum, name::copy_past_caches, available         \
+#define XENT_LOOPS(name, available)                                                               \
+  Loops {                                                                                         \
+    #name, name::softmax_rows, name::softmax_positions, name::nll_rows, name::soft_target_rows,   \
+        name::softmax_statistics, name::sigmoid_elements, name::probability_elements,             \
+        name::sigmoid_sum, name::copy_past_caches, available                                      \
   }
 
 // Fastest first.
@@ -149,6 +152,12 @@ double sum_of_tasks(std::size_t size, std::size_t per_task, unsigned threads, co
   return total;
 }
 
+// Rows of a task, a multiple of what passes through side by side.
+std::size_t rows_of_task(std::size_t classes) {
+  const std::size_t rows = std::max<std::size_t>(1, elements_per_task / std::max<std::size_t>(1, classes));
+  return (rows + rows_together - 1) / rows_together * rows_together;
+}
+
 void write_number(double value, const Result& result) {
   if (result.loss == nullptr) return;
   if (result.storage == Storage::float64) {
@@ -178,14 +187,57 @@ std::int64_t rows_loss(RowKind kind, SoftmaxRows rows, const Result& result) {
   const auto run = kind == RowKind::nll ? loops()->nll_rows
                    : is_long            ? loops()->softmax_rows
                                         : loops()->softmax_positions;
-  std::size_t per_task = std::max<std::size_t>(1, elements_per_task / std::max<std::size_t>(1, rows.classes));
-  if (!is_long) per_task = (per_task + rows_together - 1) / rows_together * rows_together;
+  const std::size_t per_task = is_long ? std::max<std::size_t>(1, elements_per_task / rows.classes)
+                                       : rows_of_task(rows.classes);
   const double total = sum_of_tasks(
       rows.rows, per_task, result.threads,
       [&](std::size_t first, std::size_t last) { return run(rows, result.storage, first, last); });
   if (result.reduction != Reduction::none) {
     write_number(is_mean ? mean_of(total, targets.weight, result) : total, result);
   }
+  return all_in_range;
+}
+
+void soft_target_loss(SoftTargetRows rows, const Result& result) {
+  double weight = static_cast<double>(rows.rows);
+  if (rows.row_weight != nullptr) {
+    weight = sum_of_tasks(rows.rows, elements_per_task, result.threads,
+                          [&](std::size_t first, std::size_t last) {
+                            double sum = 0.0;
+                            for (std::size_t i = first; i < last; ++i) {
+                              sum += weight_at(rows.row_weight, result.storage, i);
+                            }
+                            return sum;
+                          });
+  }
+  const bool is_mean = result.reduction == Reduction::mean;
+  if (is_mean) rows.scale = weight == 0.0 ? 0.0 : 1.0 / weight;
+  rows.streaming &= rows.rows * rows.classes * bytes_of(result.storage) >= least_streamed_bytes;
+  const std::size_t per_task = rows.classes < classes_of_long_rows || rows.positions > 1
+                                   ? rows_of_task(rows.classes)
+                                   : std::max<std::size_t>(1, elements_per_task / rows.classes);
+  const double total = sum_of_tasks(
+      rows.rows, per_task, result.threads, [&](std::size_t first, std::size_t last) {
+        return loops()->soft_target_rows(rows, result.storage, first, last);
+      });
+  if (result.reduction != Reduction::none) {
+    write_number(is_mean ? mean_of(total, weight, result) : total, result);
+  }
+}
+
+std::int64_t statistics_of_rows(const StatisticsRows& rows, Storage storage, unsigned threads) {
+  SoftmaxRows looked_at{};
+  looked_at.target = rows.target;
+  looked_at.rows = rows.rows;
+  looked_at.classes = rows.classes;
+  looked_at.ignore_index = rows.ignore_index;
+  const TargetSums targets = look_at_all_targets(looked_at, storage, threads);
+  if (targets.first_outside < rows.rows) return static_cast<std::int64_t>(targets.first_outside);
+  sum_of_tasks(rows.rows, rows_of_task(rows.classes), threads,
+               [&](std::size_t first, std::size_t last) {
+                 loops()->softmax_statistics(rows, storage, first, last);
+                 return 0.0;
+               });
   return all_in_range;
 }
 

@@ -5,7 +5,9 @@
 #include <cstdint>
 
 #include "sigmoid.hpp"
+#include "soft_targets.hpp"
 #include "softmax.hpp"
+#include "statistics.hpp"
 
 namespace xent {
 
@@ -26,6 +28,11 @@ enum class RowKind { softmax, nll };
 
 // Returns where the first target stands that is no class, or `all_in_range`.
 std::int64_t rows_loss(RowKind kind, SoftmaxRows rows, const Result& result);
+
+// Against probabilities of the classes. The mean divides by the rows' weights.
+void soft_target_loss(SoftTargetRows rows, const Result& result);
+
+std::int64_t statistics_of_rows(const StatisticsRows& rows, Storage storage, unsigned threads);
 
 // Returns whether probabilities and targets lie in [0, 1]; of logits always true.
 bool elements_loss(bool of_probabilities, Elements elements, std::size_t size,

@@ -24,6 +24,36 @@ XENT_INLINE void prefetch_both(const void* address) {
   prefetch_far(static_cast<const char*>(address) + far_bytes);
 }
 
+// log(1 + others / term), which is log_sum_exp less the largest logit, whose term it is.
+inline double rest_of(double others, double term) {
+  const double ratio = others / term;
+  const double lost = remainder_of(others, ratio, term) / term;
+  if (ratio <= 1.0) return log_one_plus(ratio, lost);
+  const double sum = 1.0 + ratio;
+  return std::log(sum) + ((1.0 - (sum - ratio)) + lost) / sum;
+}
+inline doubles rest_of(doubles others, doubles term) {
+  doubles result;
+  for (std::size_t i = 0; i < width<double>; ++i) result[i] = rest_of(others[i], term[i]);
+  return result;
+}
+inline floats rest_of(floats others, floats term) {
+  const floats ratio = others / term;
+  const auto confident = ratio <= 1.0f;
+  const floats lost = remainder_of(others, ratio, term) / term;
+  const auto sum = exact_sum(ratio, repeat<floats>(1.0f));
+  const auto log = logarithm(sum.sum);
+  const floats scaled = times_power_of_two(sum.lost + lost, -log.exponent);
+  const floats small = log_one_plus(choose(confident, ratio, log.fraction),
+                                    choose(confident, lost, scaled));
+  // Products of exponents this small with the 15 bits of the first part of ln 2 are exact.
+  const floats low = fused(log.exponent, repeat<floats>(1.42860682030941723e-6f), small);
+  const floats large = fused(log.exponent, repeat<floats>(0.693145751953125f), low);
+  // The sum of a NaN or an infinite logit has no exponent to trust.
+  const auto known = ratio < std::numeric_limits<float>::infinity();
+  return choose(known, choose(confident, small, large), repeat<floats>(NAN));
+}
+
 // Of logits that are read from memory here. NaN may be passed over: it shows in the sums.
 template <typename Stored>
 inline Scalar<Stored> largest_in(const Stored* from, std::size_t count) {
@@ -55,6 +85,7 @@ inline std::size_t place_of(Scalar<Stored> value, const Stored* from, std::size_
   return i;
 }
 
+template <typename S>
 struct Peak {
   Base<double> base{0.0, 0.0};
   double logit = -std::numeric_limits<double>::infinity();
@@ -71,7 +102,7 @@ struct Peak {
     double factor = 1.0;
     if (!known() || log_of_base_less(base, larger_logit) < -most_above_base) {
       Base<double> moved{0.0, std::nearbyint(larger_logit * 1.44269504088896340736) - headroom};
-      if (!(std::fabs(larger_logit) <= exact_limit<float>)) moved = {larger_logit, -headroom};
+      if (!(std::fabs(larger_logit) <= exact_limit<S>)) moved = {larger_logit, -headroom};
       if (known()) {
         factor = moved.shift == base.shift
                      ? std::exp2(base.exponent - moved.exponent)
@@ -85,10 +116,7 @@ struct Peak {
     return factor;
   }
 
-  // log_sum_exp - logit, given the sum of the other terms.
-  double rest(double others) const {
-    return negative_log_likelihood(RowSums<double>{base, others, term, logit, 0.0});
-  }
+  double rest(double others) const { return rest_of(others, term); }
 };
 
 // The base of rows that are known, one in each lane.

@@ -21,7 +21,7 @@ struct Slopes {
 // softplus(x) = max(x, 0) + log(1 + e), and sigmoid(x) is 1 / (1 + e) or e / (1 + e).
 struct Logits {
   template <typename V>
-  static XENT_INLINE Slopes<V> of(V x, V, V positive, V negative, V scale) {
+  static XENT_INLINE Slopes<V> of(V x, V, V, V positive, V negative, V scale) {
     using S = Element<V>;
     const V size = absolute(x);
     // Beyond this both tails are 0; minus infinity would leave no remainder to take a power of.
@@ -34,11 +34,12 @@ struct Logits {
     const V loss = (positive + negative) * log_one_plus(e) +
                    (choose(positive == none, none, positive * below) +
                     choose(negative == none, none, negative * above));
-    const V large = scale / (1 + e), small = e * large;
-    const auto is_positive = x > none;
-    const V gradient = negative * choose(is_positive, large, small) -
-                       positive * choose(is_positive, small, large);
-    return {loss, gradient, x == x};
+    // 1 / (1 + e), the rounding of 1 + e made good.
+    const V d = e + 1;
+    const V rounded = 1 / d;
+    const V inverse = fused(rounded, remainder_of(repeat<V>(S(1)), rounded, d) - rounded * (e - (d - 1)), rounded);
+    const V difference = choose(x > none, fused(-positive, e, negative), fused(negative, e, -positive));
+    return {loss, difference * inverse * scale, x == x};
   }
 };
 
@@ -59,7 +60,7 @@ XENT_INLINE V log_of_probability(V v, V complement) {
 
 struct Probabilities {
   template <typename V>
-  static XENT_INLINE Slopes<V> of(V p, V target, V positive, V negative, V scale) {
+  static XENT_INLINE Slopes<V> of(V p, V target, V share, V positive, V negative, V scale) {
     using S = Element<V>;
     const V one = repeat<V>(S(1)), zero{}, lowest = repeat<V>(S(-100));
     const V q = one - p;
@@ -68,7 +69,11 @@ struct Probabilities {
     const V log_q = choose(q == zero, lowest, larger(lowest, log_of_complement(p, q)));
     const V loss = -(choose(positive == zero, zero, positive * log_p) +
                      choose(negative == zero, zero, negative * log_q));
-    const V gradient = steep(negative, q) - steep(positive, p);
+    V gradient = steep(negative, q) - steep(positive, p);
+    // Where both terms are alike they cancel: without a pos_weight their difference is known exactly.
+    const auto cancels = (share > zero) & (share < one) & (p * q > repeat<V>(S(1e-30))) &
+                         (positive + negative > zero) & (share * (positive + negative) == positive);
+    gradient = choose(cancels, (positive + negative) * (p - share) / (p * q), gradient);
     return {loss, gradient * scale, (p >= zero) & (p <= one) & (target >= zero) & (target <= one)};
   }
 
@@ -185,9 +190,10 @@ class ElementLoop {
       positive = kept_ * positive + moved_;
       negative = kept_ * negative + moved_;
     }
+    const V share = positive;
     positive *= weights.pos_weight * weights.weight;
     negative *= weights.weight;
-    const auto slopes = Loss::of(input, target, positive, negative, scale_);
+    const auto slopes = Loss::of(input, target, share, positive, negative, scale_);
     in_range_ &= slopes.in_range;
     const V loss = choose(counted, slopes.loss, V{});
     const V gradient = choose(counted, slopes.gradient, V{});
@@ -260,7 +266,7 @@ double sigmoid_sum(const SigmoidRows& rows, std::size_t row, std::size_t first,
     const floats positive = whole ? load(c + i) : load_first(c + i, count, 0.0f);
     floats both = whole ? one : load_first(&one[0], count, 0.0f);
     if (t != nullptr) both = whole ? load(t + i) : load_first(t + i, count, 0.0f);
-    const auto slopes = Logits::of(logit, logit, positive, both - positive, one);
+    const auto slopes = Logits::of(logit, logit, logit, positive, both - positive, one);
     add_to(total, slopes.loss);
     if (slope == nullptr) continue;
     if (whole) {

@@ -108,13 +108,13 @@ class SoftTargetPipeline {
   // The row that is read.
   const Stored* logits_ = nullptr;
   const Stored* target_ = nullptr;
-  Peak peak_;
+  Peak<S> peak_;
   SoftSums<double> sums_{};
 
   double take(std::size_t row) {
     logits_ = static_cast<const Stored*>(rows_.logits) + row * rows_.classes;
     target_ = static_cast<const Stored*>(rows_.target) + row * rows_.classes;
-    peak_ = Peak();
+    peak_ = Peak<S>();
     sums_ = SoftSums<double>{};
     for (std::size_t first = 0; first < rows_.classes; first += block_size) {
       const std::size_t rest = rows_.classes - first;
@@ -305,7 +305,8 @@ class SoftTargetStrips {
   // then far enough apart not to wait for each other.
   static constexpr std::size_t strips = 4;
   // Classes that are summed before their sum joins that of the others.
-  static constexpr std::size_t classes_together = 16;
+  static constexpr std::size_t classes_together = 4;
+  static constexpr std::size_t ahead = 8192 / sizeof(Stored);
 
  public:
   static std::size_t scratch_bytes(std::size_t classes) {
@@ -381,10 +382,12 @@ class SoftTargetStrips {
   // Class by class, into the scratch.
   XENT_INLINE void take_in(const Stored* from, std::size_t lanes, S* to) const {
     if constexpr (rows_in_memory) {
+      for (std::size_t c = 0; c < classes_; ++c) prefetch_far(from + c * n + ahead);
       turn_.rows_to_classes(from, lanes, to);
     } else {
       for (std::size_t c = 0; c < classes_; ++c) {
         const Stored* at = from + c * stride_;
+        prefetch(at + strips * n);
         store<false>(to + c * n, lanes == n ? load(at) : load_first(at, lanes, S(0)));
       }
     }
@@ -401,7 +404,7 @@ class SoftTargetStrips {
     }
     const Base<V> base = base_below(largest);
     const SoftSums<V> sums = read(base, largest, place, exponentials, shares);
-    const V rest = negative_log_likelihood(RowSums<V>{base, sums.others, sums.peak_term, largest, V{}});
+    const V rest = rest_of(sums.others, sums.peak_term);
     const I valid = lane_numbers<I>() < static_cast<Element<I>>(lanes);
     V row_weight = repeat<V>(S(1));
     if (rows_.row_weight != nullptr) {
@@ -474,7 +477,7 @@ class SoftTargetStrips {
 // ---- the choice ----
 
 // Rows with more classes fill the vectors by themselves. Measured where both forms take as long.
-constexpr std::size_t few_classes = 32;
+constexpr std::size_t few_classes = vector_bytes == 64 ? 96 : 64;
 
 void* scratch_of(std::size_t bytes) { return std::aligned_alloc(64, (bytes + 127) / 64 * 64); }
 

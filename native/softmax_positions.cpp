@@ -12,7 +12,7 @@ namespace {
 // then far enough apart not to wait for each other.
 constexpr std::size_t strips_together = 8;
 // Classes that are summed before their sum joins that of the others.
-constexpr std::size_t classes_together = 16;
+constexpr std::size_t classes_together = 8;
 
 template <typename Stored, bool rows_in_memory, bool smoothing, bool streaming>
 class Strips {
@@ -162,11 +162,11 @@ class Strips {
     const V shift = choose(far, largest, V{});
     const Base<V> base{shift, nearest((largest - shift) * S(1.44269504088896340736))};
     const V lowest = repeat<V>(-2 * exact_limit<S>);
-    V reference{}, distances{}, others{}, of_target{};
-    if constexpr (smoothing) reference = log_of_sum(base, repeat<V>(S(1)));
+    CompensatedSum<V> others, distances;
+    V of_target{};
     for (std::size_t start = 0; start < classes_; start += classes_together) {
       const std::size_t stop = start + classes_together < classes_ ? start + classes_together : classes_;
-      V part{};
+      V part{}, apart{};
       for (std::size_t c = start; c < stop; ++c) {
         const V x = load(exponentials + c * n);
         const auto power = exponential(larger(lowest, x - shift));
@@ -178,12 +178,13 @@ class Strips {
         if constexpr (smoothing) {
           const S weight = weights_ == nullptr ? S(1) : weights_[c];
           // A class without weight drops its term, however far its logit is.
-          if (weight != 0) distances += weight * (reference - x);
+          if (weight != 0) apart += weight * (largest - x);
         }
       }
-      others += part;
+      others.add(part);
+      if constexpr (smoothing) distances.add(apart);
     }
-    return {base, others, of_target, target_logit, distances};
+    return {base, others.value(), of_target, target_logit, largest, distances.value()};
   }
 
   XENT_INLINE void slopes(std::size_t position, std::size_t lanes, I valid, I target,
@@ -214,7 +215,10 @@ double run_strips(const SoftmaxRows& rows, std::size_t first, std::size_t last) 
   void* memory = scratch.take(Plain::scratch_bytes(rows.classes));
   void* turn = rows_in_memory ? tables.take(Turn<Stored>::bytes(rows.classes)) : nullptr;
   const bool ready = tables.holds(rows.classes);
-  const bool aligned = reinterpret_cast<std::uintptr_t>(rows.gradient) % 64 == 0;
+  // Whole vectors of rows begin at whole lines only where the first one does.
+  const auto start =
+      reinterpret_cast<std::uintptr_t>(rows.gradient) + first * rows.classes * sizeof(Stored);
+  const bool aligned = start % vector_bytes == 0;
   if (rows_in_memory && rows.streaming && aligned) {
     return Streamed(rows, memory, turn, ready).run(first, last);
   }

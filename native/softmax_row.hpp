@@ -25,7 +25,8 @@ struct RowSums {
   V others;
   V target;        // exp of the target's logit, relative to the base
   V target_logit;
-  V distances;     // sum over c of w_c * (log of base - x_c), for label smoothing
+  V reference;     // for label smoothing: a number near the largest logit, and
+  V distances;     // the sum over c of w_c * (reference - x_c)
 };
 
 template <typename V>
@@ -66,34 +67,74 @@ inline double log_of_sum(const Base<double>& base, double sum) {
 }
 
 inline double negative_log_likelihood(const RowSums<double>& sums) {
-  if (sums.others <= sums.target) return log_one_plus(sums.others / sums.target);
-  if (sums.target > 1e-280) return std::log(1.0 + sums.others / sums.target);
+  const double ratio = sums.others / sums.target;
+  const double lost = remainder_of(sums.others, ratio, sums.target) / sums.target;
+  if (ratio <= 1.0) return log_one_plus(ratio, lost);
+  if (sums.target > 1e-280) {
+    const double sum = 1.0 + ratio;
+    return std::log(sum) + ((1.0 - (sum - ratio)) + lost) / sum;
+  }
   return std::log(sums.others + sums.target) + log_of_base_less(sums.base, sums.target_logit);
 }
 
-inline double log_of_total_over_base(const RowSums<double>& sums) {
-  return std::log(sums.others + sums.target);
+inline double log_of_total_less(const RowSums<double>& sums, double x) {
+  return std::log(sums.others + sums.target) + log_of_base_less(sums.base, x);
 }
 
 // ---- a vector of rows ----
 
-// log of sum (in [2^-126, inf)) relative to the base, less x, with log(1 + fraction) given.
+// All of its digits in the first part where products can be exact with them.
+constexpr TwoParts<float> log_of_two_in_float =
+    has_fused ? TwoParts<float>{0.693147182464599609375f, -1.904654323148236017e-9f}
+              : log_of_two<float>;
+
+// log of 2^exponent * (1 + fraction) relative to the base, less x, with log(1 + fraction) given. The
+// parts are kept apart until the end, which rounds once.
 inline floats with_fraction(const Base<floats>& base, floats exponent, floats log, floats x) {
   const floats power = exponent + base.exponent;
-  const floats low = fused(power, repeat<floats>(-1.904654323148236017e-9f), log);
-  return fused(power, repeat<floats>(0.693147182464599609375f), base.shift - x) + low;
+  const floats high = repeat<floats>(log_of_two_in_float.high);
+  const floats product = power * high;
+  const floats product_lost = -remainder_of(product, power, high);
+  const floats subtracted = base.shift - x;
+  const floats difference = product + subtracted;
+  const floats back = difference - product;
+  const floats difference_lost = (product - (difference - back)) + (subtracted - back);
+  const floats low = fused(power, repeat<floats>(log_of_two_in_float.low), log);
+  const floats exact = difference + (difference_lost + (product_lost + low));
+  // Infinite differences have nothing to make good.
+  return choose(subtracted < std::numeric_limits<float>::infinity(), exact, difference);
+}
+
+struct SumOfTwo {
+  floats sum;
+  floats lost;
+};
+inline SumOfTwo exact_sum(floats a, floats b) {
+  const floats sum = a + b, back = sum - a;
+  return {sum, (a - (sum - back)) + (b - back)};
+}
+
+// log of others + target relative to the base, less x.
+inline floats log_of_total_less(const RowSums<floats>& sums, floats x) {
+  const auto total = exact_sum(sums.others, sums.target);
+  const auto log = logarithm(total.sum);
+  const floats low = times_power_of_two(total.lost, -log.exponent);
+  return with_fraction(sums.base, log.exponent, log_one_plus(log.fraction, low), x);
 }
 
 inline floats negative_log_likelihood(const RowSums<floats>& sums) {
   // Not a number where the target's term has underflowed, and then not confident.
   const floats ratio = sums.others / sums.target;
   const auto confident = ratio <= 1.0f;
-  const floats total = sums.others + sums.target;
-  const auto log = logarithm(total);
-  const floats small = log_one_plus(choose(confident, ratio, log.fraction));
+  const floats lost = remainder_of(sums.others, ratio, sums.target) / sums.target;
+  const auto total = exact_sum(sums.others, sums.target);
+  const auto log = logarithm(total.sum);
+  const floats scaled = times_power_of_two(total.lost, -log.exponent);
+  const floats small = log_one_plus(choose(confident, ratio, log.fraction),
+                                    choose(confident, lost, scaled));
   const floats large = with_fraction(sums.base, log.exponent, small, sums.target_logit);
   // The sum of a NaN or an infinite logit has no exponent to trust.
-  const auto known = total < std::numeric_limits<float>::infinity();
+  const auto known = total.sum < std::numeric_limits<float>::infinity();
   return choose(known, choose(confident, small, large), repeat<floats>(NAN));
 }
 
@@ -102,23 +143,23 @@ inline floats log_of_sum(const Base<floats>& base, floats sum) {
   return with_fraction(base, log.exponent, log_one_plus(log.fraction), floats{});
 }
 
-inline floats log_of_total_over_base(const RowSums<floats>& sums) {
-  return log_of_sum({floats{}, floats{}}, sums.others + sums.target);
+inline RowSums<double> lane_of(const RowSums<doubles>& sums, std::size_t i) {
+  return {{sums.base.shift[i], sums.base.exponent[i]}, sums.others[i],    sums.target[i],
+          sums.target_logit[i],                        sums.reference[i], sums.distances[i]};
 }
-
-inline doubles by_lane(const RowSums<doubles>& sums, double (*function)(const RowSums<double>&)) {
+inline doubles negative_log_likelihood(const RowSums<doubles>& sums) {
   doubles result;
   for (std::size_t i = 0; i < width<double>; ++i) {
-    result[i] = function({{sums.base.shift[i], sums.base.exponent[i]}, sums.others[i],
-                          sums.target[i], sums.target_logit[i], sums.distances[i]});
+    result[i] = negative_log_likelihood(lane_of(sums, i));
   }
   return result;
 }
-inline doubles negative_log_likelihood(const RowSums<doubles>& sums) {
-  return by_lane(sums, &negative_log_likelihood);
-}
-inline doubles log_of_total_over_base(const RowSums<doubles>& sums) {
-  return by_lane(sums, &log_of_total_over_base);
+inline doubles log_of_total_less(const RowSums<doubles>& sums, doubles x) {
+  doubles result;
+  for (std::size_t i = 0; i < width<double>; ++i) {
+    result[i] = log_of_total_less(lane_of(sums, i), x[i]);
+  }
+  return result;
 }
 inline doubles log_of_sum(const Base<doubles>& base, doubles sum) {
   doubles result;
@@ -153,7 +194,7 @@ inline RowTerms<V> terms_of(const SoftmaxRows& rows, const RowSums<V>& sums, V r
     const S share = static_cast<S>(rows.label_smoothing / static_cast<double>(rows.classes));
     const S weights = static_cast<S>(rows.total_class_weight);
     of_class_weight += share;
-    loss += (log_of_total_over_base(sums) * weights + sums.distances) * share;
+    loss += (log_of_total_less(sums, sums.reference) * weights + sums.distances) * share;
     of_softmax += share * weights;
   }
   if (rows.z_loss != 0.0) {

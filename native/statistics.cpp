@@ -64,14 +64,14 @@ class RowReader {
 
   // The row that is read.
   const Stored* logits_ = nullptr;
-  Peak peak_;
+  Peak<S> peak_;
   double others_ = 0.0;     // sum of the exponentials, relative to the base, without the largest
   double distances_ = 0.0;  // sum of those times the distance from the largest logit
 
   RowStatistics<double> take(std::size_t row, std::size_t target) {
     const std::size_t classes = rows_.classes;
     logits_ = static_cast<const Stored*>(rows_.logits) + row * classes;
-    peak_ = Peak();
+    peak_ = Peak<S>();
     others_ = distances_ = 0.0;
     for (std::size_t first = 0; first < classes; first += block_size) {
       take_block(first, classes - first < block_size ? classes : first + block_size);
@@ -201,6 +201,7 @@ class StripReader {
   static constexpr std::size_t strips = 4;
   // Classes that are summed before their sum joins that of the others.
   static constexpr std::size_t classes_together = 16;
+  static constexpr std::size_t ahead = 8192 / sizeof(Stored);
 
  public:
   static std::size_t scratch_bytes(std::size_t classes) {
@@ -256,10 +257,12 @@ class StripReader {
   // Class by class, into the scratch.
   XENT_INLINE void take_in(const Stored* from, std::size_t lanes, S* to) const {
     if constexpr (rows_in_memory) {
+      for (std::size_t c = 0; c < classes_; ++c) prefetch_far(from + c * n + ahead);
       turn_.rows_to_classes(from, lanes, to);
     } else {
       for (std::size_t c = 0; c < classes_; ++c) {
         const Stored* at = from + c * stride_;
+        prefetch(at + strips * n);
         store<false>(to + c * n, lanes == n ? load(at) : load_first(at, lanes, S(0)));
       }
     }
@@ -278,7 +281,7 @@ class StripReader {
     const Base<V> base = base_below(picked.largest);
     V others, peak_term, distances;
     read(base, picked, logits, others, peak_term, distances);
-    const V rest = negative_log_likelihood(RowSums<V>{base, others, peak_term, picked.largest, V{}});
+    const V rest = rest_of(others, peak_term);
     if (any_of(rest != rest)) find_not_a_number(logits, picked.place);
     const RowStatistics<V> statistics =
         statistics_of<V>(picked.largest, picked.target_logit, rest, others, peak_term, distances);
@@ -360,7 +363,7 @@ class StripReader {
 // ---- the choice ----
 
 // Rows with more classes fill the vectors by themselves. Measured where both forms take as long.
-constexpr std::size_t few_classes = 32;
+constexpr std::size_t few_classes = vector_bytes == 64 ? 96 : 64;
 
 template <typename Stored, bool rows_in_memory>
 void run_strips(const StatisticsRows& rows, std::size_t first, std::size_t last) {

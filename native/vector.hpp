@@ -303,6 +303,12 @@ XENT_INLINE doubles fused(doubles a, doubles b, doubles c) {
 #endif
 }
 
+// a - q b, exactly what the quotient q = a / b left; 0 where no fused step can tell.
+template <typename V>
+XENT_INLINE V remainder_of(V a, V q, V b) {
+  return has_fused ? fused(-q, b, a) : V{};
+}
+
 // The larger; the second where either is NaN, so that a NaN there goes on.
 XENT_INLINE floats larger(floats a, floats b) {
 #if defined(__AVX512F__)
@@ -424,7 +430,8 @@ struct Exponential {
 };
 
 template <typename Scalar>
-constexpr Scalar exact_limit = has_fused ? Scalar(65536) : Scalar(256);
+constexpr Scalar exact_limit =
+    has_fused || std::is_same_v<Scalar, double> ? Scalar(65536) : Scalar(256);
 
 // exp(r) for |r| <= ln(2) / 2: 1 + r + r^2 q(r), q the near-minimax polynomial there.
 XENT_INLINE floats exponential_of_remainder(floats r) {
@@ -433,10 +440,9 @@ XENT_INLINE floats exponential_of_remainder(floats r) {
   q = fused(q, r, repeat<floats>(0.041666554437685938899f));
   q = fused(q, r, repeat<floats>(0.16666576845993976311f));
   q = fused(q, r, repeat<floats>(0.5f));
-  q = fused(q, r, repeat<floats>(1.0f));
-  return fused(q, r, repeat<floats>(1.0f));
+  return fused(r * r, q, r) + 1.0f;
 }
-XENT_INLINE doubles exponential_of_remainder(doubles r) {
+XENT_INLINE doubles exponential_of_remainder(doubles r, doubles low) {
   constexpr double coefficients[] = {2.0914717341716375952e-9, 2.5105259538448493419e-8,
                                      2.7557273570102139673e-7, 2.7557255297969644392e-6,
                                      0.000024801587325605322782, 0.00019841269874901259234,
@@ -444,7 +450,7 @@ XENT_INLINE doubles exponential_of_remainder(doubles r) {
                                      0.041666666666669769767, 0.16666666666666671008, 0.5};
   doubles q = doubles{};
   for (const double coefficient : coefficients) q = fused(q, r, repeat<doubles>(coefficient));
-  return fused(r * r, q, r) + 1.0;
+  return (r + fused(r * r, q, low)) + 1.0;
 }
 
 XENT_INLINE Exponential<floats> exponential(floats x) {
@@ -462,7 +468,9 @@ XENT_INLINE Exponential<floats> exponential(floats x) {
 XENT_INLINE Exponential<doubles> exponential(doubles x) {
   const doubles n = nearest(x * 1.44269504088896340736);
   const doubles r = fused(n, repeat<doubles>(-0.69314718036912381649), x);
-  return {exponential_of_remainder(fused(n, repeat<doubles>(-1.9082149292705877e-10), r)), n};
+  const doubles subtracted = n * 1.9082149292705877e-10;
+  const doubles remainder = r - subtracted;
+  return {exponential_of_remainder(remainder, (r - remainder) - subtracted), n};
 }
 
 // ln 2 in two parts, the first with so few bits that its product with an exponent is exact.
@@ -476,33 +484,49 @@ constexpr TwoParts<S> log_of_two{S(0.69314718036912381649), S(1.9082149292705877
 template <>
 constexpr TwoParts<float> log_of_two<float>{0.693145751953125f, 1.42860682030941723e-6f};
 
-// log(1 + e) for e in [0, 1], relative error below 1.5 * 2^-24: e - s (e - 2 s^2 q(s^2)) with
-// s = e / (2 + e), from log(1 + e) = 2 atanh(s).
-XENT_INLINE floats log_one_plus(floats e) {
-  const floats s = e / (e + 2.0f);
-  const floats z = s * s;
+// log(1 + e + low) for e in [-0.3, 1] and what it was rounded by, as e - s (e - 2 s^2 q(s^2)) with
+// s = e / (2 + e), from log(1 + e) = 2 atanh(s). The roundings of 2 + e and of s are made good, which
+// leaves less than 1 unit in the last place.
+template <typename V>
+XENT_INLINE V log_one_plus_by(V q_of_square(V), V e, V low) {
+  const V d = e + 2;
+  const V s = e / d;
+  const V lost = remainder_of(e, s, d) - s * (e - (d - 2));
+  const V t = fused(s * s * -2, q_of_square(s * s), e);
+  // 1 / d and 1 / (1 + e), as exactly as corrections need.
+  const V inverse = fused(d, repeat<V>(Element<V>(-1.0 / 6.0)), repeat<V>(Element<V>(5.0 / 6.0)));
+  const V derivative = fused(fused(e, repeat<V>(Element<V>(0.5)), repeat<V>(Element<V>(-1.0))), e, repeat<V>(Element<V>(1.0)));
+  return e - fused(s, t, lost * inverse * t - low * derivative);
+}
+
+XENT_INLINE floats atanh_series(floats z) {
   floats q = repeat<floats>(0.11612164612011674416f);
   q = fused(q, z, repeat<floats>(0.10853287900440186323f));
   q = fused(q, z, repeat<floats>(0.14296178997151418861f));
   q = fused(q, z, repeat<floats>(0.19999853165964858701f));
-  q = fused(q, z, repeat<floats>(0.33333333660263706234f));
-  return fused(-s, fused(z * -2.0f, q, e), e);
+  return fused(q, z, repeat<floats>(0.33333333660263706234f));
 }
 template <typename V>
-XENT_INLINE V log_one_plus_in_double(V e) {
+XENT_INLINE V atanh_series_in_double(V z) {
   constexpr double coefficients[] = {
       0.0761563130971449241933661,  0.03167055425885122697967297, 0.04971012448277367314077332,
       0.05240199617182637025829719, 0.05883998883620518080066526, 0.06666588474569089225056611,
       0.07692310126902081199564199, 0.09090909043002827725923139, 0.1111111111166599342210506,
       0.1428571428571097164838527,  0.2000000000000000773915356,  0.3333333333333333333034647};
-  const V s = e / (e + 2.0);
-  const V z = s * s;
   V q = V{};
   for (const double coefficient : coefficients) q = fused(q, z, repeat<V>(coefficient));
-  return fused(-s, fused(z * -2.0, q, e), e);
+  return q;
 }
-XENT_INLINE doubles log_one_plus(doubles e) { return log_one_plus_in_double(e); }
-XENT_INLINE double log_one_plus(double e) { return log_one_plus_in_double(e); }
+
+XENT_INLINE floats log_one_plus(floats e, floats low = floats{}) {
+  return log_one_plus_by<floats>(atanh_series, e, low);
+}
+XENT_INLINE doubles log_one_plus(doubles e, doubles low = doubles{}) {
+  return log_one_plus_by<doubles>(atanh_series_in_double<doubles>, e, low);
+}
+XENT_INLINE double log_one_plus(double e, double low = 0.0) {
+  return log_one_plus_by<double>(atanh_series_in_double<double>, e, low);
+}
 
 // log(x) = exponent * ln 2 + log(1 + fraction), for normal x > 0.
 template <typename V>

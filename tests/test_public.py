@@ -6,6 +6,8 @@ from importlib import metadata
 import pytest
 
 import xent
+import xent.functional
+import xent.nn
 import xent.scoring
 import xent.study
 
@@ -20,6 +22,7 @@ FACE = [
     "XentError",
     "__version__",
     "compare",
+    "empty_cache",
 ]
 
 
@@ -46,6 +49,9 @@ def public_objects():
         for name, value in vars(room).items():
             if not name.startswith("_") and not inspect.ismodule(value):
                 yield f"{room.__name__}.{name}", value
+    for room in (xent.functional, xent.nn):
+        for name in room.__all__:
+            yield f"{room.__name__}.{name}", getattr(room, name)
 
 
 def documented():
@@ -91,6 +97,17 @@ def test_every_argument_is_documented(name):
     text = inspect.getdoc(value)
     missing = [argument for argument in arguments_of(value) if f"{argument}:" not in text]
     assert name == "MissingExtraError" or not missing
+
+
+@pytest.mark.parametrize(
+    "value",
+    [getattr(room, name) for room in (xent.functional, xent.nn) for name in room.__all__],
+    ids=lambda value: value.__name__,
+)
+def test_every_argument_of_a_loss_is_documented(value):
+    text = inspect.getdoc(value)
+    arguments = [] if inspect.ismodule(value) else arguments_of(value)
+    assert not [argument for argument in arguments if f"{argument}:" not in text]
 
 
 def test_version():

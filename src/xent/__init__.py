@@ -1,6 +1,7 @@
 """Cross-entropy for PyTorch, done right.
 
-The verbs of the package; each loads on first use, so that importing ``xent`` costs nothing.
+The losses are in ``xent.functional`` and ``xent.nn``, which are imported by name. Here are the
+verbs of the package; each loads on first use, so that importing ``xent`` costs nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from xent._errors import XentError as XentError
     from xent._links import LINKS as LINKS
     from xent._links import Link as Link
+    from xent.kernels import empty_cache as empty_cache
     from xent.study import Comparison as Comparison
     from xent.study import Formulation as Formulation
     from xent.study import compare as compare
@@ -31,6 +33,7 @@ _HOMES = {
     "MissingExtraError": "xent._errors",
     "XentError": "xent._errors",
     "compare": "xent.study",
+    "empty_cache": "xent.kernels",
 }
 
 __all__ = [
@@ -44,6 +47,7 @@ __all__ = [
     "XentError",
     "__version__",
     "compare",
+    "empty_cache",
 ]
 
 

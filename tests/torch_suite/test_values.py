@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -16,6 +18,7 @@ from torch_samples import (
     gradient_scale,
     mapped,
     ours,
+    path,  # noqa: F401 -- a fixture that every test uses
     sample_of,
     samples,
     tensors,
@@ -24,7 +27,6 @@ from torch_samples import (
     widened,
     with_input,
 )
-from torch_samples import path as path
 
 EVERY_LOSS = pytest.mark.parametrize("name", LOSSES)
 EVERY_DTYPE = pytest.mark.parametrize("dtype", DTYPES)
@@ -41,7 +43,7 @@ def test_samples(name: str, dtype: torch.dtype) -> None:
 @EVERY_DTYPE
 def test_noncontiguous_samples(name: str, dtype: torch.dtype) -> None:
     """PyTorch's own way of making all tensors of a sample non-contiguous."""
-    for sample in samples(name, dtype):
+    for sample in few_samples(name, dtype):
         compare_as(name, sample.noncontiguous(), sample)
 
 
@@ -74,24 +76,25 @@ def negated_twice(tensor: Tensor) -> Tensor:
 
 def copied_on_write(tensor: Tensor) -> Tensor:
     """The same numbers in a storage that is copied when it is written."""
-    return torch._lazy_clone(tensor)
+    return torch._lazy_clone(tensor.clone())
 
 
-LAYOUTS = [transposed, sliced, offset, negated_twice, copied_on_write]
+Layout = Callable[[Tensor], Tensor]
+LAYOUTS: list[Layout] = [transposed, sliced, offset, negated_twice, copied_on_write]
 
 
 @EVERY_LOSS
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
-def test_layouts(name: str, dtype: torch.dtype, layout) -> None:
-    for sample in samples(name, dtype):
+def test_layouts(name: str, dtype: torch.dtype, layout: Layout) -> None:
+    for sample in few_samples(name, dtype):
         compare_as(name, mapped(sample, layout), sample)
 
 
 @EVERY_LOSS
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
-def test_layout_of_one_tensor(name: str, dtype: torch.dtype, layout) -> None:
+def test_layout_of_one_tensor(name: str, dtype: torch.dtype, layout: Layout) -> None:
     """Each tensor in turn is laid out in another way, the others as usual."""
     for sample in few_samples(name, dtype):
         for one in tensors(sample):
@@ -102,9 +105,9 @@ def test_layout_of_one_tensor(name: str, dtype: torch.dtype, layout) -> None:
 
 
 @EVERY_LOSS
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
-def test_layout_of_the_upstream_gradient(name: str, dtype: torch.dtype, layout) -> None:
+def test_layout_of_the_upstream_gradient(name: str, dtype: torch.dtype, layout: Layout) -> None:
     for sample in few_samples(name, dtype):
         value = call(theirs(name), sample)
         upstream = torch.linspace(0.5, 1.0, value.numel(), dtype=dtype).reshape(value.shape)
@@ -138,20 +141,13 @@ def test_channels_last(name: str) -> None:
     target = labels if name.startswith("binary") else indices
     for reduction in ("none", "mean", "sum"):
         given, expected = (
-            value_and_gradient(
-                lambda *tensors: ours(name)(*tensors, reduction=reduction), plain
-            )
-            for plain in (
-                sample_of(input.contiguous(memory_format=torch.channels_last), target),
-                sample_of(input, target),
-            )
+            value_and_gradient(ours(name), sample_of(laid_out, target, reduction=reduction))
+            for laid_out in (input.contiguous(memory_format=torch.channels_last), input)
         )
         torch.testing.assert_close(given, expected, rtol=1e-6, atol=1e-7)
         if name.startswith("binary"):
             last = sample_of(input, target.contiguous(memory_format=torch.channels_last))
             compare_as(name, last, sample_of(input, target))
-
-
 
 
 @EVERY_LOSS

@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -59,8 +60,13 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return str(request.param)
 
 
+# Where PyTorch traces or transforms a loss, there is one path anyway.
+ONE_PATH = pytest.mark.parametrize("path", ["dispatched"], indirect=True)
+
+
+@cache
 def samples(name: str, dtype: torch.dtype = torch.float64) -> list[SampleInput]:
-    """PyTorch's samples of a loss."""
+    """PyTorch's samples of a loss; tests that change a tensor change a copy."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         return list(OPERATORS[name].sample_inputs("cpu", dtype, requires_grad=False))
@@ -129,9 +135,7 @@ def mapped(sample: SampleInput, change: Callable[[Tensor], Tensor]) -> SampleInp
 
 def widened(sample: SampleInput) -> SampleInput:
     """A sample in float64."""
-    return mapped(
-        sample, lambda tensor: tensor.double() if tensor.is_floating_point() else tensor
-    )
+    return mapped(sample, lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
 
 
 def one_argument(
@@ -172,7 +176,8 @@ def value_and_gradient(
     input = sample.input.detach().requires_grad_()
     value = call(loss, with_input(sample, input))
     if upstream is None:
-        upstream = torch.linspace(0.5, 1.0, value.numel(), dtype=value.dtype).reshape(value.shape)
+        steps = torch.linspace(0.5, 1.0, value.numel(), dtype=value.dtype, device=value.device)
+        upstream = steps.reshape(value.shape)
     return value.detach(), torch.autograd.grad(value, input, upstream)[0]
 
 
@@ -186,9 +191,7 @@ def assert_as_good(ours: Tensor, theirs: Tensor, truth: Tensor, scale: float = 0
     assert ours.shape == theirs.shape
     assert ours.device == theirs.device
     if ours.dtype is torch.float64:
-        torch.testing.assert_close(
-            ours, theirs, rtol=1e-12, atol=1e-12 * scale, equal_nan=True
-        )
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12 * scale, equal_nan=True)
         return
     unit = UNITS * torch.finfo(ours.dtype).eps
     same = (ours == theirs) | (ours.isnan() & theirs.isnan())
@@ -242,6 +245,3 @@ def raised(function: Callable[[], object]) -> BaseException | None:
     except Exception as error:  # the kind is what is compared
         return error
     return None
-
-
-Options = Mapping[str, Any]

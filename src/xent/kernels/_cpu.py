@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -105,7 +105,7 @@ def gradient_of_each(
     It is the gradient of their sum, weighted by what comes back.
     """
     summed: Any = settings._replace(reduction="sum")
-    grad_output = grad_output.to(_computed_in(input))
+    grad_output = grad_output.resolve_neg().to(_computed_in(input))
     if isinstance(settings, RowSettings):
         second_weight = (
             grad_output if second_weight is None else second_weight.to(grad_output) * grad_output
@@ -122,6 +122,34 @@ def gradient_of_each(
 # ---- rows ----
 
 
+class _Layout(NamedTuple):
+    """How rows lie in memory: ``(images, classes, positions)``, or row by row."""
+
+    rows: int
+    classes: int
+    positions: int
+    classes_last: bool
+
+
+def _layout_of(input: Tensor) -> _Layout:
+    shape = input.shape
+    if len(shape) == 2:
+        return _Layout(shape[0], shape[1], 1, False)
+    if len(shape) == 1:
+        return _Layout(1, shape[0], 1, False)
+    positions = prod(shape[2:])
+    # As channels-last images are: each position is a row of its own then.
+    classes_last = not input.is_contiguous() and input.movedim(1, -1).is_contiguous()
+    return _Layout(shape[0] * positions, shape[1], 1 if classes_last else positions, classes_last)
+
+
+def _laid_out(values: Tensor, layout: _Layout) -> Tensor:
+    """The same values in the layout; without a copy where they are already."""
+    if layout.classes_last:
+        return values.movedim(1, -1).contiguous()
+    return values if values.is_contiguous() else values.contiguous()
+
+
 def _rows_loss(
     kind: int,
     input: Tensor,
@@ -131,94 +159,165 @@ def _rows_loss(
     settings: RowSettings,
     with_gradient: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    reduction, ignore_index, label_smoothing, z_loss, zero_if_all_ignored = settings
-    shape = input.shape
-    axes = len(shape)
-    if axes == 1:
-        rows, classes, positions = 1, shape[0], 1
-    elif axes == 2:
-        rows, classes = shape
-        positions = 1
-    else:
-        classes, positions = shape[1], prod(shape[2:])
-        rows = shape[0] * positions
-    classes_last = False
-    if not input.is_contiguous():
-        classes_last = axes > 2 and input.movedim(1, -1).is_contiguous()
-        if classes_last:
-            positions = 1
-        else:
-            input = input.contiguous()
-    if target.dtype is not torch.int64:
-        target = target.long()
-    if not target.is_contiguous():
-        target = target.contiguous()
-    total_weight = float(classes)
-    if weight is not None:
-        weight = weight.to(_computed_in(input)).contiguous()
-        if label_smoothing:
-            total_weight = weight.double().sum().item()
-    if sample_weight is not None:
-        sample_weight = sample_weight.to(_computed_in(input)).contiguous()
-    dtype = input.dtype
-    storage = STORAGES[dtype]
-    size = rows * classes
-    gradient, streaming = (
-        _gradient_like(input, classes_last, kind == _NLL) if with_gradient else (None, False)
-    )
-    losses = loss = None
-    if reduction == "none":
-        losses = input.new_empty(target.shape)
-    else:
-        loss = torch.empty_like(_SCALARS[storage])
+    layout = _layout_of(input)
+    values = _laid_out(input, layout)
+    target = _contiguous_indices(target)
+    weight, sample_weight = _like_sums(weight, input), _like_sums(sample_weight, input)
+    total_weight = float(layout.classes)
+    if weight is not None and settings.label_smoothing:
+        total_weight = weight.double().sum().item()
+    gradient, used = _gradient_like(values, with_gradient, kind == _NLL)
+    loss, losses = _results(input, settings.reduction, target.shape)
+    storage = STORAGES[input.dtype]
     outside = _native.rows_loss(
         kind,
-        input.data_ptr(),
+        values.data_ptr(),
         target.data_ptr(),
         0 if weight is None else weight.data_ptr(),
         0 if sample_weight is None else sample_weight.data_ptr(),
         0 if gradient is None else gradient.data_ptr(),
         0 if losses is None else losses.data_ptr(),
         0 if loss is None else loss.data_ptr(),
-        rows,
-        classes,
-        positions,
+        layout.rows,
+        layout.classes,
+        layout.positions,
         storage,
-        REDUCTIONS[reduction],
-        zero_if_all_ignored,
-        ignore_index,
-        label_smoothing,
-        z_loss,
+        REDUCTIONS[settings.reduction],
+        settings.zero_if_all_ignored,
+        settings.ignore_index,
+        settings.label_smoothing,
+        settings.z_loss,
         total_weight,
-        streaming,
-        1 if size < ELEMENTS_PER_THREAD else _threads(size),
+        used,
+        _threads(layout.rows * layout.classes),
     )
     if outside >= 0:
         raise OutOfRange(outside, target.flatten()[outside].item())
+    return _result(loss, losses, input.dtype), _as_input(gradient, layout)
+
+
+def soft_target_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    sample_weight: Tensor | None,
+    settings: RowSettings,
+    with_gradient: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Cross-entropy of logits with probabilities of the classes."""
+    layout = _layout_of(input)
+    values = _laid_out(input, layout)
+    target = _laid_out(target.to(input.dtype), layout)
+    weight, sample_weight = _like_sums(weight, input), _like_sums(sample_weight, input)
+    gradient, used = _gradient_like(values, with_gradient, False)
+    loss, losses = _results(input, settings.reduction, input.shape[:1] + input.shape[2:])
+    _native.soft_target_loss(
+        values.data_ptr(),
+        target.data_ptr(),
+        0 if weight is None else weight.data_ptr(),
+        0 if sample_weight is None else sample_weight.data_ptr(),
+        0 if gradient is None else gradient.data_ptr(),
+        0 if losses is None else losses.data_ptr(),
+        0 if loss is None else loss.data_ptr(),
+        layout.rows,
+        layout.classes,
+        layout.positions,
+        STORAGES[input.dtype],
+        REDUCTIONS[settings.reduction],
+        settings.zero_if_all_ignored,
+        settings.label_smoothing,
+        settings.z_loss,
+        used,
+        _threads(layout.rows * layout.classes),
+    )
+    return _result(loss, losses, input.dtype), _as_input(gradient, layout)
+
+
+def softmax_statistics(
+    input: Tensor, target: Tensor, ignore_index: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Negative log-likelihood, log-sum-exp, entropy and prediction of each row."""
+    layout = _layout_of(input)
+    values = _laid_out(input, layout)
+    target = _contiguous_indices(target)
+    nll, log_sum_exp, entropy = (input.new_empty(target.shape) for _ in range(3))
+    prediction = torch.empty_like(target)
+    outside = _native.softmax_statistics(
+        values.data_ptr(),
+        target.data_ptr(),
+        nll.data_ptr(),
+        log_sum_exp.data_ptr(),
+        entropy.data_ptr(),
+        prediction.data_ptr(),
+        layout.rows,
+        layout.classes,
+        layout.positions,
+        STORAGES[input.dtype],
+        ignore_index,
+        _threads(layout.rows * layout.classes),
+    )
+    if outside >= 0:
+        raise OutOfRange(outside, target.flatten()[outside].item())
+    return nll, log_sum_exp, entropy, prediction
+
+
+def _contiguous_indices(target: Tensor) -> Tensor:
+    if target.dtype is not torch.int64:
+        target = target.long()
+    return target if target.is_contiguous() else target.contiguous()
+
+
+def _like_sums(weight: Tensor | None, input: Tensor) -> Tensor | None:
+    return None if weight is None else weight.to(_computed_in(input)).contiguous()
+
+
+def _results(
+    input: Tensor, reduction: str, shape: torch.Size
+) -> tuple[Tensor | None, Tensor | None]:
+    """Room for the one number, or for one number each."""
+    if reduction == "none":
+        return None, input.new_empty(shape)
+    return torch.empty_like(_SCALARS[STORAGES[input.dtype]]), None
+
+
+def _result(loss: Tensor | None, losses: Tensor | None, dtype: torch.dtype) -> Tensor:
     if loss is None:
         assert losses is not None
-        return losses, gradient
-    return (loss.to(dtype) if storage > 1 else loss), gradient
+        return losses
+    return loss if loss.dtype is dtype else loss.to(dtype)
 
 
-def _gradient_like(input: Tensor, classes_last: bool, zeroed: bool) -> tuple[Tensor, bool]:
-    """Memory for a gradient, and whether its pages have been written before."""
-    if classes_last:
-        gradient, used = _memory_like(input.movedim(1, -1))
-        gradient = gradient.movedim(-1, 1)
-    else:
-        gradient, used = _memory_like(input)
+def _gradient_like(values: Tensor, wanted: bool, zeroed: bool) -> tuple[Tensor | None, bool]:
+    """Contiguous memory for a gradient, and whether its pages have been written before."""
+    if not wanted:
+        return None, False
+    gradient, used = _memory_like(values)
     return gradient.zero_() if zeroed else gradient, used
 
 
-def _memory_like(input: Tensor) -> tuple[Tensor, bool]:
-    """Contiguous memory of this shape and dtype."""
-    if input.nbytes >= LEAST_POOLED_BYTES:
-        pooled = _native.pooled_tensor(list(input.shape), STORAGES[input.dtype])
+def _memory_like(values: Tensor) -> tuple[Tensor, bool]:
+    if values.nbytes >= LEAST_POOLED_BYTES:
+        pooled = _native.pooled_tensor(list(values.shape), STORAGES[values.dtype])
         if pooled is not None:
             capsule, used = pooled
             return torch._C._from_dlpack(capsule), used
-    return torch.empty_like(input), False
+    return torch.empty_like(values), False
+
+
+def _as_input(gradient: Tensor | None, layout: _Layout) -> Tensor | None:
+    if gradient is None or not layout.classes_last:
+        return gradient
+    return gradient.movedim(-1, 1)
+
+
+def empty_cache() -> int:
+    """Return the memory of past gradients to the system; how many bytes it was.
+
+    Gradients of 1 MiB and more come from a pool, since fresh pages cost more than the arithmetic.
+    The pool keeps up to four blocks that nobody uses, for about ten seconds.
+    """
+    returned: int = _native.empty_pool() if AVAILABLE else 0
+    return returned
 
 
 # ---- elements ----
@@ -240,26 +339,17 @@ def _elements_loss(
     size = counted = input.numel()
     if ignore_index is not None:
         # Before the conversion, which could round another target to this number.
-        kept = (
-            target.long() != ignore_index
-            if not target.is_floating_point()
-            else target != ignore_index
-        )
+        kept = (target if target.is_floating_point() else target.long()) != ignore_index
         counted = int(kept.sum())
         target = torch.where(kept, target.to(dtype), float(ignore_index))
     if target.dtype is not dtype:
         target = target.to(dtype)
     if not target.is_contiguous():
         target = target.contiguous()
-    storage = STORAGES[dtype]
     weight, weight_period = _periodic(weight, input)
     pos_weight, pos_weight_period = _periodic(pos_weight, input)
-    gradient, streaming = _memory_like(input) if with_gradient else (None, False)
-    losses = loss = None
-    if reduction == "none":
-        losses = torch.empty_like(input)
-    else:
-        loss = torch.empty_like(_SCALARS[storage])
+    gradient, used = _gradient_like(input, with_gradient, False)
+    loss, losses = _results(input, reduction, input.shape)
     in_range = _native.elements_loss(
         of_probabilities,
         input.data_ptr(),
@@ -273,21 +363,18 @@ def _elements_loss(
         0 if loss is None else loss.data_ptr(),
         size,
         counted,
-        storage,
+        STORAGES[dtype],
         REDUCTIONS[reduction],
         zero_if_all_ignored,
         label_smoothing,
         ignore_index is not None,
         0.0 if ignore_index is None else float(ignore_index),
-        streaming,
-        1 if size < ELEMENTS_PER_THREAD else _threads(size),
+        used,
+        _threads(size),
     )
     if not in_range:
         raise _first_outside(input, target, ignore_index)
-    if loss is None:
-        assert losses is not None
-        return losses, gradient
-    return (loss.to(dtype) if storage > 1 else loss), gradient
+    return _result(loss, losses, dtype), gradient
 
 
 def _periodic(weight: Tensor | None, input: Tensor) -> tuple[Tensor | None, int]:
@@ -321,6 +408,8 @@ def _computed_in(input: Tensor) -> torch.dtype:
 
 
 def _threads(size: int) -> int:
+    if size < ELEMENTS_PER_THREAD:
+        return 1
     return min(torch.get_num_threads(), 1 + size // ELEMENTS_PER_THREAD)
 
 

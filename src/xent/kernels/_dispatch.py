@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from xent.kernels import _cpu, _reference
+from xent.kernels import _cpu, _ops, _reference
 from xent.kernels._settings import ElementSettings, RowSettings
 
 Settings = RowSettings | ElementSettings
@@ -40,6 +40,8 @@ def softmax_loss(
     """Cross-entropy of logits with class indices; the class axis is 1, or 0 of a single row."""
     if native_allowed(input, target, weight, sample_weight):
         return _native(_cpu.softmax_loss, input, target, weight, sample_weight, settings)
+    if _operator_allowed(input, target, weight, sample_weight):
+        return _ops.loss_of("softmax_loss", input, target, weight, sample_weight, settings)
     return _reference.softmax_loss(input, target, weight, sample_weight, settings)
 
 
@@ -51,6 +53,10 @@ def soft_target_loss(
     settings: RowSettings,
 ) -> Tensor:
     """Cross-entropy of logits with probabilities of the classes, shaped like the input."""
+    if native_allowed(input, target, weight, sample_weight):
+        return _native(_cpu.soft_target_loss, input, target, weight, sample_weight, settings)
+    if _operator_allowed(input, target, weight, sample_weight):
+        return _ops.loss_of("soft_target_loss", input, target, weight, sample_weight, settings)
     return _reference.soft_target_loss(input, target, weight, sample_weight, settings)
 
 
@@ -70,12 +76,12 @@ def nll_loss(
         and input.numel() < _LEAST_OWN_NLL
         and target.dtype is torch.int64
         and input.itemsize >= 4
+        and input.is_contiguous()
         and not settings.zero_if_all_ignored
     ):
         try:
-            return torch._C._nn.nll_loss_nd(
-                input, target, None, _cpu.REDUCTIONS[settings.reduction], settings.ignore_index
-            )
+            reduction: Any = _cpu.REDUCTIONS[settings.reduction]
+            return torch._C._nn.nll_loss_nd(input, target, None, reduction, settings.ignore_index)
         except IndexError:
             pass  # ours says where
     return _native(_cpu.nll_loss, input, target, weight, sample_weight, settings)
@@ -91,6 +97,8 @@ def sigmoid_loss(
     """Binary cross-entropy of logits."""
     if native_allowed(input, target, weight, pos_weight):
         return _native(_cpu.sigmoid_loss, input, target, weight, pos_weight, settings)
+    if _operator_allowed(input, target, weight, pos_weight):
+        return _ops.loss_of("sigmoid_loss", input, target, weight, pos_weight, settings)
     return _reference.sigmoid_loss(input, target, weight, pos_weight, settings)
 
 
@@ -104,11 +112,16 @@ def probability_loss(
     """Binary cross-entropy of probabilities, with no logarithm below -100."""
     if native_allowed(input, target, weight, pos_weight):
         return _native(_cpu.probability_loss, input, target, weight, pos_weight, settings)
+    if _operator_allowed(input, target, weight, pos_weight):
+        return _ops.loss_of("probability_loss", input, target, weight, pos_weight, settings)
     return _reference.probability_loss(input, target, weight, pos_weight, settings)
 
 
 def softmax_statistics(input: Tensor, target: Tensor, ignore_index: int) -> _reference.Statistics:
     """Statistics of each row of logits with class indices."""
+    needs_graph = input.requires_grad and torch.is_grad_enabled()
+    if not needs_graph and native_allowed(input, target, None, None):
+        return _reference.Statistics(*_cpu.softmax_statistics(input, target, ignore_index))
     return _reference.softmax_statistics(input, target, ignore_index)
 
 
@@ -118,22 +131,46 @@ def native_allowed(
     """Whether the native kernels may read these tensors by their addresses."""
     return (
         _cpu.AVAILABLE
+        and not _is_traced()
         and type(input) in _PLAIN_TYPES
         and type(target) in _PLAIN_TYPES
         and input.dtype in _cpu.STORAGES
         and input.is_cpu
         and target.is_cpu
         and not target.requires_grad
-        and input.layout is torch.strided
-        and input.numel() > 0
+        and input.layout is target.layout is torch.strided
+        and not (input.is_neg() or target.is_neg())
         and (weight is None or _is_constant(weight))
         and (other_weight is None or _is_constant(other_weight))
-        and not _is_traced()
+        and input.numel() > 0
+    )
+
+
+def _operator_allowed(
+    input: Tensor, target: Tensor, weight: Tensor | None, other_weight: Tensor | None
+) -> bool:
+    """Whether a program that is being compiled may call the native kernels by their operators."""
+    return (
+        torch.compiler.is_compiling()
+        and _cpu.AVAILABLE
+        and input.dtype in _cpu.STORAGES
+        and input.device.type == "cpu"
+        and target.device.type == "cpu"
+        # So written that the tracer of torch.compile can follow it.
+        and isinstance(torch._C._functorch.peek_interpreter_stack(), type(None))
+        and not target.requires_grad
+        and (weight is None or not weight.requires_grad)
+        and (other_weight is None or not other_weight.requires_grad)
     )
 
 
 def _is_constant(weight: Tensor) -> bool:
-    return type(weight) in _PLAIN_TYPES and weight.is_cpu and not weight.requires_grad
+    return (
+        type(weight) in _PLAIN_TYPES
+        and weight.is_cpu
+        and not weight.requires_grad
+        and not weight.is_neg()
+    )
 
 
 def _is_traced() -> bool:
@@ -147,9 +184,13 @@ def _is_traced() -> bool:
     )
 
 
-def _is_batched(grad_output: Tensor) -> bool:
-    """Whether it stands for several at once: under vmap, and with is_grads_batched."""
-    return torch._C._functorch.is_legacy_batchedtensor(grad_output) or _is_traced()
+def _is_more_than_numbers(grad_output: Tensor) -> bool:
+    """Whether it stands for several at once, as under vmap, or is a tensor of somebody's own."""
+    return (
+        type(grad_output) is not Tensor
+        or torch._C._functorch.is_legacy_batchedtensor(grad_output)
+        or _is_traced()
+    )
 
 
 def _native(
@@ -161,7 +202,7 @@ def _native(
     settings: Settings,
 ) -> Tensor:
     if input.requires_grad and torch.is_grad_enabled():
-        loss: Tensor = _WithGradient.apply(
+        loss: Tensor = _WithGradient.apply(  # type: ignore[no-untyped-call]
             input, target, first_weight, second_weight, settings, kernel
         )
         return loss
@@ -185,13 +226,14 @@ class _WithGradient(torch.autograd.Function):
         loss, gradient = kernel(input, target, first_weight, second_weight, settings, is_scalar)
         # Not save_for_backward: PyTorch's losses allow the logits to change after the forward pass,
         # and with the gradient at hand they are needed for derivatives of it only.
+        versions = _versions(input, target, first_weight, second_weight)
         ctx.state = _State(
-            gradient, input, input._version, target, first_weight, second_weight, settings, kernel
+            gradient, input, target, first_weight, second_weight, settings, kernel, versions
         )
         return loss
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         state: _State | None = ctx.state
         if state is None:
             raise RuntimeError(
@@ -199,21 +241,19 @@ class _WithGradient(torch.autograd.Function):
                 "away. Specify retain_graph=True if you need to backward through it again."
             )
         gradient = state.gradient
-        is_batched = _is_batched(grad_output)
-        if torch.is_grad_enabled() or (gradient is None and is_batched):
+        if torch.is_grad_enabled() or (gradient is None and _is_more_than_numbers(grad_output)):
             return _differentiable_gradient(state, grad_output), None, None, None, None, None
-        if is_batched:
-            return gradient * grad_output, None, None, None, None, None
         if gradient is None:
-            gradient = _gradient_of_each(state, grad_output)
-            is_own = is_scaled = True
+            return _gradient_of_each(state, grad_output), None, None, None, None, None
+        if _is_more_than_numbers(grad_output):
+            return gradient * grad_output, None, None, None, None, None
+        is_one = grad_output.item() == 1.0
+        if _keeps_graph is None or _keeps_graph():
+            # What is kept for the next backward pass is not given away.
+            gradient = gradient.clone() if is_one else gradient * grad_output
         else:
-            is_own, is_scaled = False, grad_output.item() == 1.0
-        if _keeps_graph is not None and not _keeps_graph():
-            # Nobody else has this gradient then: it may be scaled in place, and kept as .grad.
-            ctx.state, is_own = None, True
-        if not is_scaled:
-            gradient = gradient.mul_(grad_output) if is_own else gradient * grad_output
+            ctx.state = None
+            gradient = gradient if is_one else gradient.mul_(grad_output)
         return gradient, None, None, None, None, None
 
 
@@ -222,25 +262,32 @@ class _State(NamedTuple):
 
     gradient: Tensor | None
     input: Tensor
-    version: int
     target: Tensor
     first_weight: Tensor | None
     second_weight: Tensor | None
     settings: Any
     kernel: _cpu.Kernel
+    versions: tuple[int, ...]
 
     def require_unchanged(self) -> None:
-        if self.input._version != self.version:
+        tensors = (self.input, self.target, self.first_weight, self.second_weight)
+        if _versions(*tensors) != self.versions:
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an "
-                f"inplace operation: the input of the loss is at version {self.input._version}; "
-                f"expected version {self.version} instead."
+                "inplace operation: the loss reads its arguments again for this gradient. Clone "
+                "what you change after the forward pass."
             )
+
+
+def _versions(*tensors: Tensor | None) -> tuple[int, ...]:
+    return tuple(
+        -1 if tensor is None or tensor.is_inference() else tensor._version for tensor in tensors
+    )
 
 
 def _gradient_of_each(state: _State, grad_output: Tensor) -> Tensor:
     state.require_unchanged()
-    _, input, _, target, first_weight, second_weight, settings, kernel = state
+    _, input, target, first_weight, second_weight, settings, kernel, _ = state
     return _cpu.gradient_of_each(
         input, target, first_weight, second_weight, settings, kernel, grad_output
     )
@@ -248,7 +295,7 @@ def _gradient_of_each(state: _State, grad_output: Tensor) -> Tensor:
 
 def _differentiable_gradient(state: _State, grad_output: Tensor) -> Tensor:
     state.require_unchanged()
-    _, input, _, target, first_weight, second_weight, settings, kernel = state
+    _, input, target, first_weight, second_weight, settings, kernel, _ = state
     reference: Loss = getattr(_reference, kernel.__name__)
     with torch.enable_grad():
         loss = reference(input, target, first_weight, second_weight, settings)

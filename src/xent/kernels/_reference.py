@@ -72,7 +72,7 @@ def soft_target_loss(
     loss = rows.weighted_nll(share)
     if settings.z_loss:
         loss = loss + settings.z_loss * rows.log_sum_exp**2
-    row_weight = torch.full_like(loss, float(rows.classes > 0))
+    row_weight = torch.ones_like(loss) if rows.classes else torch.zeros_like(loss)
     if sample_weight is not None:
         row_weight = row_weight * sample_weight.to(rows.dtype)
         loss = product(row_weight, loss)
@@ -184,8 +184,9 @@ class _Rows(NamedTuple):
             none = torch.zeros_like(nothing, dtype=torch.long)
             return cls(nothing, nothing, logits, logits, none, dim)
         largest = logits.detach().argmax(dim, keepdim=True)
-        is_largest = torch.zeros_like(logits, dtype=torch.bool).scatter(dim, largest, True)
-        peak = logits.gather(dim, largest)
+        is_largest = torch.zeros_like(logits, dtype=torch.bool).scatter(dim, largest, 1)
+        # Not a gather, which would save the logits: they may be overwritten after the forward pass.
+        peak = torch.where(is_largest, logits, 0.0).sum(dim, keepdim=True)
         exponentials = _exp_of_difference(logits, peak.detach())
         others = torch.where(is_largest, 0.0, exponentials).sum(dim, keepdim=True)
         one = exponentials.gather(dim, largest)
@@ -316,7 +317,8 @@ def _row_weight(
     """The weight of each row with that of its class; its sum is the denominator of a mean."""
     if class_weight is None or class_weight.shape[0] == 0:
         return factor
-    of_class = class_weight.to(factor.dtype)[target]
+    # Not class_weight[target], which reads the value of a target of shape ().
+    of_class = class_weight.to(factor.dtype).index_select(0, target.flatten()).reshape(target.shape)
     return factor * torch.where(counted, of_class, 0.0)
 
 
@@ -379,9 +381,10 @@ def _reduce_elements(loss: Tensor, counted: Tensor | None, settings: ElementSett
         return loss
     if settings.reduction == "sum":
         return loss.sum()
-    if counted is None and loss.numel():
+    if counted is None and not settings.zero_if_all_ignored:
         return loss.mean()
-    number = loss.new_zeros(()) if counted is None else counted.sum().to(loss.dtype)
+    # Counted by the program itself, not by Python, so that a recorded one counts each batch anew.
+    number = (torch.ones_like(loss) if counted is None else counted.to(loss.dtype)).sum()
     return quotient(loss.sum(), number, settings.zero_if_all_ignored)
 
 

@@ -121,18 +121,17 @@ class Formulation:
 
 
 def _bce(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    from torch.nn import functional
+    from xent.functional import binary_cross_entropy_with_logits
 
-    logits = outputs[:, 0]
-    return functional.binary_cross_entropy_with_logits(
-        logits, target.to(logits.dtype), reduction="none"
+    return binary_cross_entropy_with_logits(
+        outputs[:, 0], target.to(outputs.dtype), reduction="none"
     )
 
 
 def _ce(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    from torch.nn import functional
+    from xent.functional import cross_entropy
 
-    return functional.cross_entropy(outputs, target, reduction="none")
+    return cross_entropy(outputs, target, reduction="none")
 
 
 def _ce1(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -142,10 +141,10 @@ def _ce1(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def _ovr(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    from torch.nn import functional
+    from xent.functional import binary_cross_entropy_with_logits, one_hot
 
-    one_hot = functional.one_hot(target, outputs.shape[1]).to(outputs.dtype)
-    losses = functional.binary_cross_entropy_with_logits(outputs, one_hot, reduction="none")
+    hot = one_hot(target, outputs.shape[1]).to(outputs.dtype)
+    losses = binary_cross_entropy_with_logits(outputs, hot, reduction="none")
     return losses.mean(dim=1)
 
 
