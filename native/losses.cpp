@@ -73,7 +73,7 @@ constexpr std::size_t elements_per_task = 65536;
 // Rows of few classes pass through side by side, so many at a time that blocks stay aligned.
 constexpr std::size_t rows_together = 128;
 // From here on a row has enough classes to fill vectors by itself.
-constexpr std::size_t classes_of_long_rows = 128;
+constexpr std::size_t classes_of_long_rows = 96;
 // Below this a gradient stays in the caches, where what comes next reads it.
 constexpr std::size_t least_streamed_bytes = std::size_t{24} << 20;
 

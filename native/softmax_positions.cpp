@@ -11,6 +11,8 @@ namespace {
 // Strips of one vector each that pass through together: their loads and stores to the scratch are
 // then far enough apart not to wait for each other.
 constexpr std::size_t strips_together = 8;
+// How far ahead rows are asked for.
+constexpr std::size_t elements_ahead = 2048;
 // Classes that are summed before their sum joins that of the others.
 constexpr std::size_t classes_together = 8;
 
@@ -66,18 +68,40 @@ class Strips {
     return image * classes_ * rows_.positions + position % rows_.positions;
   }
 
+  // What is known of a strip on its way.
+  struct Strip {
+    std::size_t position;
+    std::size_t lanes;
+    S* exponentials;
+    I valid;
+    I target;
+    V row_weight;
+    V class_weight;
+    RowSums<V> sums;
+    RowTerms<V> terms;
+  };
+
+  // Stage by stage over all strips: one strip's stages wait for each other, other strips' don't.
   double take(std::size_t first, std::size_t count) {
-    doubles total{};
-    for (std::size_t strip = 0; strip * n < count; ++strip) {
-      const std::size_t position = first + strip * n;
-      const std::size_t lanes = count - strip * n < n ? count - strip * n : n;
-      add_to(total, take_strip(position, lanes, exponentials_ + strip * classes_ * n));
+    Strip all[strips];
+    const std::size_t used = (count + n - 1) / n;
+    for (std::size_t i = 0; i < used; ++i) {
+      Strip& strip = all[i];
+      strip.position = first + i * n;
+      strip.lanes = count - i * n < n ? count - i * n : n;
+      strip.exponentials = exponentials_ + i * classes_ * n;
+      read_targets(strip);
+      take_logits(strip);
     }
-    if (rows_in_memory && rows_.gradient != nullptr) {
-      for (std::size_t strip = 0; strip * n < count; ++strip) {
-        const std::size_t lanes = count - strip * n < n ? count - strip * n : n;
-        auto* to = static_cast<Stored*>(rows_.gradient) + (first + strip * n) * classes_;
-        turn_.template classes_to_rows<streaming>(exponentials_ + strip * classes_ * n, lanes, to);
+    for (std::size_t i = 0; i < used; ++i) all[i].sums = read(all[i].target, all[i].exponentials);
+    doubles total{};
+    for (std::size_t i = 0; i < used; ++i) add_to(total, finish(all[i]));
+    if (rows_.gradient == nullptr) return sum_of(total);
+    for (std::size_t i = 0; i < used; ++i) slopes(all[i]);
+    if constexpr (rows_in_memory) {
+      for (std::size_t i = 0; i < used; ++i) {
+        auto* to = static_cast<Stored*>(rows_.gradient) + all[i].position * classes_;
+        turn_.template classes_to_rows<streaming>(all[i].exponentials, all[i].lanes, to);
       }
     }
     return sum_of(total);
@@ -85,66 +109,62 @@ class Strips {
 
   // ---- one strip ----
 
-  V take_strip(std::size_t position, std::size_t lanes, S* exponentials) {
-    const Stored* from = static_cast<const Stored*>(rows_.logits) + start_of(position);
-    I target;
-    V row_weight, class_weight;
-    const auto valid = read_targets(position, lanes, target, row_weight, class_weight);
-    take_logits(from, lanes, exponentials);
-    const RowSums<V> sums = read(target, exponentials);
-    RowTerms<V> terms = terms_of<V>(rows_, sums, row_weight, class_weight);
-    const V losses = choose(valid, terms.loss, V{});
+  XENT_INLINE V finish(Strip& strip) const {
+    strip.terms = terms_of<V>(rows_, strip.sums, strip.row_weight, strip.class_weight);
+    const V losses = choose(strip.valid, strip.terms.loss, V{});
     if (rows_.losses != nullptr) {
-      auto* to = static_cast<Stored*>(rows_.losses) + position;
-      if (lanes == n) {
+      auto* to = static_cast<Stored*>(rows_.losses) + strip.position;
+      if (strip.lanes == n) {
         store<false>(to, losses);
       } else {
-        store_first(to, lanes, losses);
+        store_first(to, strip.lanes, losses);
       }
     }
-    if (rows_.gradient != nullptr) slopes(position, lanes, valid, target, terms, exponentials);
     return losses;
   }
 
   // Lanes of ignored rows and beyond the end are not valid.
-  XENT_INLINE I read_targets(std::size_t position, std::size_t lanes, I& target, V& row_weight,
-                             V& class_weight) const {
-    I valid{};
-    target = I{};
-    row_weight = repeat<V>(S(1));
-    class_weight = repeat<V>(S(1));
+  XENT_INLINE void read_targets(Strip& strip) const {
+    const std::size_t position = strip.position;
+    strip.valid = strip.target = I{};
+    strip.row_weight = strip.class_weight = repeat<V>(S(1));
 #if defined(__AVX512F__)
     if constexpr (std::is_same_v<S, float>) {
-      if (lanes == n && weights_ == nullptr && rows_.row_weight == nullptr) {
+      if (strip.lanes == n && weights_ == nullptr && rows_.row_weight == nullptr) {
         const __m512i ignored = _mm512_set1_epi64(rows_.ignore_index);
         const __m512i low = _mm512_loadu_si512(rows_.target + position);
         const __m512i high = _mm512_loadu_si512(rows_.target + position + 8);
         const unsigned mask = _mm512_cmpneq_epi64_mask(low, ignored) |
                               static_cast<unsigned>(_mm512_cmpneq_epi64_mask(high, ignored)) << 8;
-        target = (I)_mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi64_epi32(low)),
+        strip.target = (I)_mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi64_epi32(low)),
                                        _mm512_cvtepi64_epi32(high), 1);
-        return (I)_mm512_movm_epi32(static_cast<__mmask16>(mask));
+        strip.valid = (I)_mm512_movm_epi32(static_cast<__mmask16>(mask));
+        return;
       }
     }
 #endif
-    for (std::size_t i = 0; i < lanes; ++i) {
+    for (std::size_t i = 0; i < strip.lanes; ++i) {
       const std::int64_t index = rows_.target[position + i];
       if (index == rows_.ignore_index) continue;
-      target[i] = static_cast<Element<I>>(index);
-      valid[i] = -1;
-      class_weight[i] = weight_at<S>(weights_, static_cast<std::size_t>(index));
-      row_weight[i] = weight_at<S>(rows_.row_weight, position + i);
+      strip.target[i] = static_cast<Element<I>>(index);
+      strip.valid[i] = -1;
+      strip.class_weight[i] = weight_at<S>(weights_, static_cast<std::size_t>(index));
+      strip.row_weight[i] = weight_at<S>(rows_.row_weight, position + i);
     }
-    return valid;
   }
 
   // The logits on their side, kept where their exponentials will be.
-  XENT_INLINE void take_logits(const Stored* from, std::size_t lanes, S* logits) const {
+  XENT_INLINE void take_logits(const Strip& strip) const {
+    const Stored* from = static_cast<const Stored*>(rows_.logits) + start_of(strip.position);
+    const std::size_t lanes = strip.lanes;
+    S* const logits = strip.exponentials;
     if constexpr (rows_in_memory) {
+      for (std::size_t c = 0; c < classes_; ++c) prefetch_far(from + c * n + elements_ahead);
       turn_.rows_to_classes(from, lanes, logits);
     } else {
       for (std::size_t c = 0; c < classes_; ++c) {
         const Stored* at = from + c * stride_;
+        prefetch(at + strips * n);
         store<false>(logits + c * n, lanes == n ? load(at) : load_first(at, lanes, S(0)));
       }
     }
@@ -187,21 +207,23 @@ class Strips {
     return {base, others.value(), of_target, target_logit, largest, distances.value()};
   }
 
-  XENT_INLINE void slopes(std::size_t position, std::size_t lanes, I valid, I target,
-                          const RowTerms<V>& terms, S* exponentials) const {
-    Stored* to = static_cast<Stored*>(rows_.gradient) + start_of(position);
-    const V of_softmax = terms.of_softmax, of_class_weight = terms.of_class_weight;
+  XENT_INLINE void slopes(const Strip& strip) const {
+    Stored* to = static_cast<Stored*>(rows_.gradient) + start_of(strip.position);
+    S* const exponentials = strip.exponentials;
+    const I valid = strip.valid, target = strip.target;
+    const V of_softmax = strip.terms.of_softmax, of_class_weight = strip.terms.of_class_weight;
+    const V at_target = strip.terms.at_target;
     for (std::size_t c = 0; c < classes_; ++c) {
       V slope = load(exponentials + c * n) * of_softmax;
       if constexpr (smoothing) slope -= of_class_weight * (weights_ == nullptr ? S(1) : weights_[c]);
-      slope = choose(target == static_cast<Element<I>>(c), terms.at_target, slope);
+      slope = choose(target == static_cast<Element<I>>(c), at_target, slope);
       slope = choose(valid, slope, V{});
       if constexpr (rows_in_memory) {
         store<false>(exponentials + c * n, slope);
-      } else if (lanes == n) {
+      } else if (strip.lanes == n) {
         store<false>(to + c * stride_, slope);
       } else {
-        store_first(to + c * stride_, lanes, slope);
+        store_first(to + c * stride_, strip.lanes, slope);
       }
     }
   }

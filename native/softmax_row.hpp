@@ -90,7 +90,7 @@ constexpr TwoParts<float> log_of_two_in_float =
 
 // log of 2^exponent * (1 + fraction) relative to the base, less x, with log(1 + fraction) given. The
 // parts are kept apart until the end, which rounds once.
-inline floats with_fraction(const Base<floats>& base, floats exponent, floats log, floats x) {
+XENT_INLINE floats with_fraction(const Base<floats>& base, floats exponent, floats log, floats x) {
   const floats power = exponent + base.exponent;
   const floats high = repeat<floats>(log_of_two_in_float.high);
   const floats product = power * high;
@@ -109,24 +109,25 @@ struct SumOfTwo {
   floats sum;
   floats lost;
 };
-inline SumOfTwo exact_sum(floats a, floats b) {
+XENT_INLINE SumOfTwo exact_sum(floats a, floats b) {
   const floats sum = a + b, back = sum - a;
   return {sum, (a - (sum - back)) + (b - back)};
 }
 
 // log of others + target relative to the base, less x.
-inline floats log_of_total_less(const RowSums<floats>& sums, floats x) {
+XENT_INLINE floats log_of_total_less(const RowSums<floats>& sums, floats x) {
   const auto total = exact_sum(sums.others, sums.target);
   const auto log = logarithm(total.sum);
   const floats low = times_power_of_two(total.lost, -log.exponent);
   return with_fraction(sums.base, log.exponent, log_one_plus(log.fraction, low), x);
 }
 
-inline floats negative_log_likelihood(const RowSums<floats>& sums) {
+XENT_INLINE floats negative_log_likelihood(const RowSums<floats>& sums) {
   // Not a number where the target's term has underflowed, and then not confident.
-  const floats ratio = sums.others / sums.target;
+  const floats inverse = inverse_of(sums.target);
+  const floats ratio = sums.others * inverse;
   const auto confident = ratio <= 1.0f;
-  const floats lost = remainder_of(sums.others, ratio, sums.target) / sums.target;
+  const floats lost = remainder_of(sums.others, ratio, sums.target) * inverse;
   const auto total = exact_sum(sums.others, sums.target);
   const auto log = logarithm(total.sum);
   const floats scaled = times_power_of_two(total.lost, -log.exponent);
@@ -138,7 +139,7 @@ inline floats negative_log_likelihood(const RowSums<floats>& sums) {
   return choose(known, choose(confident, small, large), repeat<floats>(NAN));
 }
 
-inline floats log_of_sum(const Base<floats>& base, floats sum) {
+XENT_INLINE floats log_of_sum(const Base<floats>& base, floats sum) {
   const auto log = logarithm(sum);
   return with_fraction(base, log.exponent, log_one_plus(log.fraction), floats{});
 }
@@ -170,18 +171,18 @@ inline doubles log_of_sum(const Base<doubles>& base, doubles sum) {
 }
 
 // A factor of 0 drops its term, even an infinite one.
-inline double product(double factor, double value) { return factor == 0.0 ? 0.0 : factor * value; }
-inline floats product(floats factor, floats value) {
+XENT_INLINE double product(double factor, double value) { return factor == 0.0 ? 0.0 : factor * value; }
+XENT_INLINE floats product(floats factor, floats value) {
   return choose(factor == floats{}, floats{}, factor * value);
 }
-inline doubles product(doubles factor, doubles value) {
+XENT_INLINE doubles product(doubles factor, doubles value) {
   return choose(factor == doubles{}, doubles{}, factor * value);
 }
 
 // ---- the options ----
 
 template <typename V>
-inline RowTerms<V> terms_of(const SoftmaxRows& rows, const RowSums<V>& sums, V row_weight,
+XENT_INLINE RowTerms<V> terms_of(const SoftmaxRows& rows, const RowSums<V>& sums, V row_weight,
                             V class_weight) {
   using S = Element<V>;
   const V total = sums.others + sums.target;
@@ -205,7 +206,8 @@ inline RowTerms<V> terms_of(const SoftmaxRows& rows, const RowSums<V>& sums, V r
   }
   const V scale = row_weight * static_cast<S>(rows.scale);
   // (of_softmax - of_target) p_y - of_target (1 - p_y): no 1 - p_y is ever rounded.
-  const V share_of_total = scale / total;
+  const V inverse = inverse_of(total), share = scale * inverse;
+  const V share_of_total = share + remainder_of(scale, share, total) * inverse;
   const V at_target = (of_softmax - of_target) * sums.target - of_target * sums.others;
   return {product(row_weight, loss), of_softmax * share_of_total, scale * of_class_weight,
           at_target * share_of_total - scale * of_class_weight * class_weight};

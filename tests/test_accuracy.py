@@ -77,7 +77,7 @@ def test_gradients_are_within_their_bound(errors: Any) -> None:
 
 def test_no_gradient_is_worse_than_torchs(errors: Any) -> None:
     # Single numbers are rounded by luck: it is the largest error of a kind that tells.
-    _, kinds = errors
+    dtype, kinds = errors
     off = {}
     for kind, shape, one in kinds:
         theirs, ours = (each.max() for each in one.gradients)

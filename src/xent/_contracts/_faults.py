@@ -258,3 +258,10 @@ SPARSE_TENSOR = Fault(
     "a dense tensor",
     {"": "Use {argument}.to_dense()."},
 )
+UNDER_AUTOCAST = Fault(
+    "XE228",
+    "under-autocast",
+    (RuntimeError,),
+    "probabilities outside of autocast, which rounds them away near 0 and 1",
+    {"": "Use binary_cross_entropy_with_logits on the logits, which is safe to autocast."},
+)

@@ -109,6 +109,7 @@ BINARY_CROSS_ENTROPY = Contract(
     errors=(
         *ERRORS,
         faults.PROBABILITY_OUT_OF_RANGE,
+        faults.UNDER_AUTOCAST,
         faults.TARGET_OUT_OF_RANGE,
         faults.SMOOTHING_OUT_OF_RANGE,
     ),

@@ -11,4 +11,5 @@ from __future__ import annotations
 from xent._validate._elements import check_elements as check_elements
 from xent._validate._options import legacy_reduction as legacy_reduction
 from xent._validate._rows import check_rows as check_rows
+from xent._validate._tensors import under_autocast as under_autocast
 from xent._validate._values import out_of_range as out_of_range

@@ -14,6 +14,7 @@ from xent._validate._options import (
     check_smoothing,
     check_word,
 )
+from xent._validate._recording import unrecorded
 from xent._validate._tensors import (
     NUMBERS,
     check_devices,
@@ -24,6 +25,7 @@ from xent._validate._tensors import (
 from xent._validate._wording import axis_of_one, dtype, error, form, without
 
 
+@unrecorded
 def check_elements(
     name: str,
     input: Tensor,

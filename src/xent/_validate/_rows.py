@@ -13,6 +13,7 @@ from xent._validate._options import (
     check_smoothing,
     check_word,
 )
+from xent._validate._recording import unrecorded
 from xent._validate._tensors import (
     FLOATS,
     NUMBERS,
@@ -33,6 +34,7 @@ from xent._validate._wording import (
 )
 
 
+@unrecorded
 def check_rows(
     name: str,
     input: Tensor,

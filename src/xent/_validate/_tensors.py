@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from xent._errors import ContractError
 from xent._validate._wording import TAKES_PROBABILITIES, Shape, axis_of_one, dtype, error, form
 
 Tensors = Mapping[str, Tensor | None]
@@ -30,6 +31,7 @@ SPARSE = (
     torch.sparse_csc,
     torch.sparse_bsr,
     torch.sparse_bsc,
+    torch._mkldnn,  # type: ignore[attr-defined]
 )
 
 
@@ -50,10 +52,11 @@ def check_tensors(name: str, input: object, target: object, weights: Tensors) ->
 def check_input_dtype(name: str, input: Tensor, target: Tensor) -> None:
     """A dense input in a floating dtype."""
     # PyTorch reads sparse class probabilities, so a sparse target is no fault everywhere.
-    sparse = {"input": input} if name in TAKES_PROBABILITIES else {"input": input, "target": target}
-    for argument, tensor in sparse.items():
+    takes_sparse = name in TAKES_PROBABILITIES and target.dtype in FLOATS
+    dense = {"input": input} if takes_sparse else {"input": input, "target": target}
+    for argument, tensor in dense.items():
         if tensor.layout in SPARSE:
-            layout = str(tensor.layout).removeprefix("torch.")
+            layout = str(tensor.layout).removeprefix("torch.").lstrip("_")
             raise error(name, "sparse-tensor", argument, f"layout {layout}")
     if input.dtype in FLOATS:
         return
@@ -69,6 +72,12 @@ def check_devices(name: str, input: Tensor, others: Tensors) -> None:
         if tensor is not None and tensor.device != input.device:
             found = str(tensor.device)
             raise error(name, "mixed-devices", argument, found, device=input.device)
+
+
+def under_autocast(name: str, input: Tensor) -> ContractError:
+    """The error for probabilities on a device whose autocast is on."""
+    found = f"autocast enabled for {input.device.type}"
+    return error(name, "under-autocast", "input", found)
 
 
 def refuse_row_weight(name: str, sample_weight: Tensor, wanted: Shape) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as torch_functional
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from xent._errors import contract_error_class
-from xent._validate import check_elements, legacy_reduction, out_of_range
+from xent._validate import check_elements, legacy_reduction, out_of_range, under_autocast
+from xent.functional._overrides import has_own_form
 from xent.functional._precision import autocast_is_on, result_dtype, wide
 from xent.functional._reduction import (
     PLAIN_ELEMENTS,
@@ -95,22 +97,53 @@ def binary_cross_entropy(
     References:
         I. J. Good, "Rational decisions", 1952.
     """
+    is_pytorchs = (
+        pos_weight is None
+        and ignore_index is None
+        and sample_weight is None
+        and normalizer is None
+        and all_ignored == "nan"
+        and type(label_smoothing) is float
+        and label_smoothing == 0.0
+    )
     try:
+        # What is asked most, in one look and without a call: it costs as much as a small loss.
         if (
-            weight is None
+            is_pytorchs
+            and weight is None
             and size_average is None
             and reduce is None
-            and pos_weight is None
-            and label_smoothing == 0.0
-            and ignore_index is None
-            and sample_weight is None
-            and normalizer is None
-            and all_ignored == "nan"
+            and type(reduction) is str
             and reduction in PLAIN_ELEMENTS
-            and _is_plain(input, target)
+            and type(input) is Tensor
+            and type(target) is Tensor
+            and (dtype := input.dtype) in PLAIN_DTYPES
+            and target.dtype is dtype
+            and target.shape == input.shape
+            and input.is_cpu
+            and target.is_cpu
+            and not has_torch_function_variadic(input, target)
         ):
-            return probability_loss(input, target, None, None, PLAIN_ELEMENTS[reduction])
-        _refuse_autocast(input)
+            try:
+                return probability_loss(input, target, None, None, PLAIN_ELEMENTS[reduction])
+            except RuntimeError:
+                pass  # a sparse tensor: refused in words below
+        if (
+            is_pytorchs
+            and has_torch_function_variadic(input, target, weight)
+            and has_own_form(input, target, weight)
+        ):
+            own: Tensor = handle_torch_function(
+                torch_functional.binary_cross_entropy,
+                (input, target, weight),
+                input,
+                target,
+                weight=weight,
+                size_average=size_average,
+                reduce=reduce,
+                reduction=reduction,
+            )
+            return own
         return _loss_of_elements(
             "binary_cross_entropy",
             probability_loss,
@@ -207,20 +240,52 @@ def binary_cross_entropy_with_logits(
         I. J. Good, "Rational decisions", 1952.
         D. R. Cox, "The regression analysis of binary sequences", 1958.
     """
-    if (
-        weight is None
-        and size_average is None
-        and reduce is None
-        and pos_weight is None
-        and label_smoothing == 0.0
-        and ignore_index is None
+    is_pytorchs = (
+        ignore_index is None
         and sample_weight is None
         and normalizer is None
         and all_ignored == "nan"
+        and type(label_smoothing) is float
+        and label_smoothing == 0.0
+    )
+    if (
+        is_pytorchs
+        and weight is None
+        and size_average is None
+        and reduce is None
+        and pos_weight is None
+        and type(reduction) is str
         and reduction in PLAIN_ELEMENTS
-        and _is_plain(input, target)
+        and type(input) is Tensor
+        and type(target) is Tensor
+        and (dtype := input.dtype) in PLAIN_DTYPES
+        and target.dtype is dtype
+        and target.shape == input.shape
+        and input.is_cpu
+        and target.is_cpu
+        and not has_torch_function_variadic(input, target)
     ):
-        return sigmoid_loss(input, target, None, None, PLAIN_ELEMENTS[reduction])
+        try:
+            return sigmoid_loss(input, target, None, None, PLAIN_ELEMENTS[reduction])
+        except RuntimeError:
+            pass  # a sparse tensor: refused in words below
+    if (
+        is_pytorchs
+        and has_torch_function_variadic(input, target, weight, pos_weight)
+        and has_own_form(input, target, weight, pos_weight)
+    ):
+        own: Tensor = handle_torch_function(
+            torch_functional.binary_cross_entropy_with_logits,
+            (input, target, weight, pos_weight),
+            input,
+            target,
+            weight=weight,
+            size_average=size_average,
+            reduce=reduce,
+            reduction=reduction,
+            pos_weight=pos_weight,
+        )
+        return own
     loss = _loss_of_elements(
         "binary_cross_entropy_with_logits",
         sigmoid_loss,
@@ -238,19 +303,6 @@ def binary_cross_entropy_with_logits(
     if not target.is_floating_point():
         return loss
     return loss.to(result_dtype(target))
-
-
-def _is_plain(input: Tensor, target: Tensor) -> bool:
-    """Whether the two fit together without another look."""
-    return (
-        type(input) is Tensor
-        and type(target) is Tensor
-        and input.dtype in PLAIN_DTYPES
-        and target.dtype is input.dtype
-        and target.shape == input.shape
-        and input.is_cpu
-        and target.is_cpu
-    )
 
 
 def _loss_of_elements(
@@ -281,6 +333,8 @@ def _loss_of_elements(
         normalizer=normalizer,
         all_ignored=all_ignored,
     )
+    if kernel is probability_loss:
+        _refuse_autocast(name, input)
     dtype = result_dtype(input, target)
     has_own_denominator = reduction == "mean" and not (sample_weight is None and normalizer is None)
     working = input.to(wide(dtype) if has_own_denominator else dtype)
@@ -296,14 +350,7 @@ def _loss_of_elements(
     return loss.to(dtype)
 
 
-def _refuse_autocast(input: Tensor) -> None:
+def _refuse_autocast(name: str, input: Tensor) -> None:
     """As PyTorch: what comes out of a layer under autocast has lost the digits near 0 and 1."""
     if not input.is_cpu and autocast_is_on(input):
-        raise contract_error_class((RuntimeError,))(
-            "binary_cross_entropy",
-            "input",
-            "probabilities outside of autocast",
-            f"autocast enabled for {input.device.type}",
-            "Use binary_cross_entropy_with_logits on the logits, which is safe to autocast.",
-            "XE228",
-        )
+        raise under_autocast(name, input)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as torch_functional
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from xent._validate import check_rows, legacy_reduction, out_of_range
 from xent.functional._logits import (
@@ -14,6 +16,7 @@ from xent.functional._logits import (
     rows_like,
     transformed,
 )
+from xent.functional._overrides import has_own_form
 from xent.functional._precision import result_dtype, wide
 from xent.functional._reduction import (
     PLAIN_ROWS,
@@ -24,6 +27,7 @@ from xent.kernels import OutOfRange, RowSettings, soft_target_loss, softmax_loss
 from xent.kernels import nll_loss as nll_kernel
 
 PLAIN_DTYPES = frozenset((torch.float32, torch.float64))
+INDEX_DTYPE = torch.int64
 
 
 def cross_entropy(
@@ -125,26 +129,63 @@ def cross_entropy(
         C. Szegedy and others, "Rethinking the Inception architecture for computer vision", 2016.
         A. K. Menon and others, "Long-tail learning via logit adjustment", 2021.
     """
+    is_pytorchs = (
+        class_dim is None
+        and sample_weight is None
+        and normalizer is None
+        and softcap is None
+        and logit_adjustment is None
+        and all_ignored == "nan"
+        and type(z_loss) is float
+        and z_loss == 0.0
+        and type(temperature) is float
+        and temperature == 1.0
+    )
     try:
+        # What is asked most, in one look and without a call: it costs as much as a small loss.
         if (
-            weight is None
+            is_pytorchs
+            and weight is None
             and size_average is None
-            and ignore_index == -100
             and reduce is None
+            and type(ignore_index) is int
+            and ignore_index == -100
+            and type(label_smoothing) is float
             and label_smoothing == 0.0
-            and class_dim is None
-            and sample_weight is None
-            and normalizer is None
-            and all_ignored == "nan"
-            and z_loss == 0.0
-            and softcap is None
-            and type(temperature) is float
-            and temperature == 1.0
-            and logit_adjustment is None
+            and type(reduction) is str
             and reduction in PLAIN_ROWS
-            and _is_plain(input, target)
+            and type(input) is Tensor
+            and type(target) is Tensor
+            and input.dtype in PLAIN_DTYPES
+            and target.dtype is INDEX_DTYPE
+            and len(shape := input.shape) == 2
+            and type(rows := shape[0]) is int  # not so while torch.jit.trace records
+            and target.shape == (rows,)
+            and input.is_cpu
+            and not has_torch_function_variadic(input, target)
         ):
-            return softmax_loss(input, target, None, None, PLAIN_ROWS[reduction])
+            try:
+                return softmax_loss(input, target, None, None, PLAIN_ROWS[reduction])
+            except RuntimeError:
+                pass  # a sparse tensor, a target on another device: refused in words below
+        if (
+            is_pytorchs
+            and has_torch_function_variadic(input, target, weight)
+            and has_own_form(input, target, weight)
+        ):
+            own: Tensor = handle_torch_function(
+                torch_functional.cross_entropy,
+                (input, target, weight),
+                input,
+                target,
+                weight=weight,
+                size_average=size_average,
+                ignore_index=ignore_index,
+                reduce=reduce,
+                reduction=reduction,
+                label_smoothing=label_smoothing,
+            )
+            return own
         reduction = legacy_reduction(size_average, reduce, reduction)
         check_rows(
             "cross_entropy",
@@ -243,20 +284,50 @@ def nll_loss(
     References:
         I. J. Good, "Rational decisions", 1952.
     """
+    is_pytorchs = (
+        class_dim is None and sample_weight is None and normalizer is None and all_ignored == "nan"
+    )
     try:
         if (
-            weight is None
+            is_pytorchs
+            and weight is None
             and size_average is None
-            and ignore_index == -100
             and reduce is None
-            and class_dim is None
-            and sample_weight is None
-            and normalizer is None
-            and all_ignored == "nan"
+            and type(ignore_index) is int
+            and ignore_index == -100
+            and type(reduction) is str
             and reduction in PLAIN_ROWS
-            and _is_plain(input, target)
+            and type(input) is Tensor
+            and type(target) is Tensor
+            and input.dtype in PLAIN_DTYPES
+            and target.dtype is INDEX_DTYPE
+            and len(shape := input.shape) == 2
+            and type(rows := shape[0]) is int  # not so while torch.jit.trace records
+            and target.shape == (rows,)
+            and input.is_cpu
+            and not has_torch_function_variadic(input, target)
         ):
-            return nll_kernel(input, target, None, None, PLAIN_ROWS[reduction])
+            try:
+                return nll_kernel(input, target, None, None, PLAIN_ROWS[reduction])
+            except RuntimeError:
+                pass  # a sparse tensor, a target on another device: refused in words below
+        if (
+            is_pytorchs
+            and has_torch_function_variadic(input, target, weight)
+            and has_own_form(input, target, weight)
+        ):
+            own: Tensor = handle_torch_function(
+                torch_functional.nll_loss,
+                (input, target, weight),
+                input,
+                target,
+                weight=weight,
+                size_average=size_average,
+                ignore_index=ignore_index,
+                reduce=reduce,
+                reduction=reduction,
+            )
+            return own
         reduction = legacy_reduction(size_average, reduce, reduction)
         check_rows(
             "nll_loss",
@@ -278,21 +349,6 @@ def nll_loss(
         raise _index_error("nll_loss", seen, input, target, class_dim, ignore_index) from None
 
 
-def _is_plain(input: Tensor, target: Tensor) -> bool:
-    """Whether the two fit together without another look: rows of classes, one index each."""
-    return (
-        type(input) is Tensor
-        and type(target) is Tensor
-        and input.dtype in PLAIN_DTYPES
-        and target.dtype is torch.int64
-        and input.ndim == 2
-        and target.ndim == 1
-        and target.numel() == input.shape[0]
-        and input.is_cpu
-        and target.is_cpu
-    )
-
-
 def _loss_of_rows(
     input: Tensor,
     target: Tensor,
@@ -312,6 +368,8 @@ def _loss_of_rows(
     rows = rows.to(dtype if change is None and normalizer is None else wide(dtype))
     shape = row_shape(input, class_dim)
     if soft:
+        if target.layout is not torch.strided:
+            target = target.to_dense()
         target = classes_on_axis_one(target, class_dim)
     else:
         # PyTorch takes a single row with a target of shape (1,) as well.

@@ -47,7 +47,7 @@ def softmax_loss(
         loss = loss + share * product(row_weight, rows.nll(target))
     if settings.z_loss:
         loss = loss + settings.z_loss * product(row_weight, rows.log_sum_exp**2)
-    if settings.label_smoothing and rows.classes:
+    if settings.label_smoothing and not _is_none(rows.classes):
         along = None if weight is None else rows.along_classes(weight)
         spread = product(factor, rows.weighted_nll(along))
         loss = loss + settings.label_smoothing / rows.classes * spread
@@ -64,7 +64,7 @@ def soft_target_loss(
     """Cross-entropy of logits with probabilities of the classes, shaped like the input."""
     rows = _Rows.of(input, None)
     share = target.to(rows.dtype)
-    if settings.label_smoothing and rows.classes:
+    if settings.label_smoothing and not _is_none(rows.classes):
         even = settings.label_smoothing / rows.classes
         share = (1.0 - settings.label_smoothing) * share + even
     if weight is not None:
@@ -72,7 +72,7 @@ def soft_target_loss(
     loss = rows.weighted_nll(share)
     if settings.z_loss:
         loss = loss + settings.z_loss * rows.log_sum_exp**2
-    row_weight = torch.ones_like(loss) if rows.classes else torch.zeros_like(loss)
+    row_weight = torch.zeros_like(loss) if _is_none(rows.classes) else torch.ones_like(loss)
     if sample_weight is not None:
         row_weight = row_weight * sample_weight.to(rows.dtype)
         loss = product(row_weight, loss)
@@ -179,7 +179,7 @@ class _Rows(NamedTuple):
         logits = _upcast(input)
         if counted is not None:
             logits = torch.where(counted.unsqueeze(dim), logits, 0.0)
-        if logits.shape[dim] == 0:
+        if _is_none(logits.shape[dim]):
             nothing = logits.sum(dim)
             none = torch.zeros_like(nothing, dtype=torch.long)
             return cls(nothing, nothing, logits, logits, none, dim)
@@ -236,6 +236,11 @@ def _class_dim(input: Tensor) -> int:
     return 1 if input.ndim > 1 else 0
 
 
+def _is_none(size: object) -> bool:
+    """Whether an axis is empty; while torch.jit.trace records a size is a tensor, and it isn't."""
+    return not isinstance(size, Tensor) and size == 0
+
+
 def _upcast(input: Tensor) -> Tensor:
     return input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
 
@@ -264,7 +269,7 @@ def _exp_of_difference(minuend: Tensor, subtrahend: Tensor) -> Tensor:
 def _pick(values: Tensor, target: Tensor) -> Tensor:
     """The value at the target's index of each row."""
     dim = _class_dim(values)
-    if values.shape[dim] == 0:
+    if _is_none(values.shape[dim]):
         return values.sum(dim)
     return values.gather(dim, target.unsqueeze(dim)).squeeze(dim)
 
@@ -315,7 +320,7 @@ def _row_weight(
     factor: Tensor, class_weight: Tensor | None, target: Tensor, counted: Tensor
 ) -> Tensor:
     """The weight of each row with that of its class; its sum is the denominator of a mean."""
-    if class_weight is None or class_weight.shape[0] == 0:
+    if class_weight is None or _is_none(class_weight.shape[0]):
         return factor
     # Not class_weight[target], which reads the value of a target of shape ().
     of_class = class_weight.to(factor.dtype).index_select(0, target.flatten()).reshape(target.shape)
