@@ -65,8 +65,8 @@ $(VENV)/tested: $(VENV)/installed
 $(SANITIZED)/built: $(SOURCES) $(shell find src -name '*.py') | $(VENV)/tested
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(SANITIZED)/packages \
 	  --config-settings=cmake.define.XENT_SANITIZE=ON \
-	  --config-settings=build-dir=$(SANITIZED)/objects .
-	ls $(SANITIZED)/packages/xent/_native*
+	  --config-settings=build-dir=$(SANITIZED)/objects --config-settings=install.strip=false .
+	ls $(SANITIZED)/packages/xent/_native*.so
 	touch $@
 
 $(VENV)/linted: $(VENV)/installed

@@ -25,7 +25,7 @@ enum class Smoothing { none, uniform, weighted };
 
 // Sums of a first block, and of any block, that show a base to be too high or too low: within them
 // sums neither overflow nor lose the small terms of a row.
-constexpr double least_first_sum = 0x1p-20, largest_sum = 0x1p+60;
+constexpr double least_first_sum = 0x1p-4, largest_sum = 0x1p+60;
 // Closer with label smoothing, whose distances from the base would cancel otherwise.
 constexpr double least_first_sum_near = 0x1p-1, largest_sum_near = 0x1p+20;
 

@@ -569,15 +569,6 @@ constexpr S lift_bits = S(60);
 template <typename S>
 constexpr S lift = S(1152921504606846976.0);  // 2^60
 
-// Sums beyond a few vectors are kept in double.
-XENT_INLINE void add_to(doubles& total, doubles values) { total += values; }
-XENT_INLINE void add_to(doubles& total, floats values) {
-  using half = float __attribute__((vector_size(vector_bytes / 2)));
-  half parts[2];
-  std::memcpy(parts, &values, sizeof parts);
-  total += __builtin_convertvector(parts[0], doubles) + __builtin_convertvector(parts[1], doubles);
-}
-
 // ---- sums and places ----
 
 // A sum that keeps what its additions round away.
@@ -603,6 +594,12 @@ XENT_INLINE doubles in_double(floats a) {
   half parts[2];
   std::memcpy(parts, &a, sizeof parts);
   return __builtin_convertvector(parts[0], doubles) + __builtin_convertvector(parts[1], doubles);
+}
+
+// Sums beyond a few vectors are kept in double.
+template <typename V>
+XENT_INLINE void add_to(doubles& total, V values) {
+  total += in_double(values);
 }
 
 template <typename I>

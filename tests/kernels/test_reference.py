@@ -10,6 +10,7 @@ import pytest
 import torch
 from mpmath import mpf
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from xent import kernels
 from xent.kernels import ElementSettings, OutOfRange, RowSettings
@@ -307,3 +308,97 @@ class TestDenominators:
         soft = torch.zeros(shape)
         assert reference.soft_target_loss(logits, soft, None, None, RowSettings()).isnan()
         assert reference.soft_target_loss(logits, soft, None, None, RowSettings("sum")) == 0.0
+
+
+ROWS_OF_THREE = torch.tensor(
+    [[0.5, -1.0, 2.0], [3.0, 0.25, 0.0], [0.0, 0.0, 0.0], [-1.0, 4.0, 1.0]]
+)
+CLASS_OF_EACH = torch.tensor([0, 2, -100, 1])
+SHARE_OF_EACH = torch.softmax(ROWS_OF_THREE.flip(0), 1)
+CLASS_WEIGHT = torch.tensor([1.0, 2.0, 0.5])
+
+
+@pytest.mark.parametrize("loss", [reference.softmax_loss, reference.nll_loss])
+def test_class_weights_read_no_value(loss: Callable[..., Tensor]) -> None:
+    """Scalar targets under vmap, and targets without values."""
+    expected = loss(ROWS_OF_THREE, CLASS_OF_EACH, CLASS_WEIGHT, None, EACH_ROW)
+
+    def of_one(row: Tensor, target: Tensor) -> Tensor:
+        return loss(row, target, CLASS_WEIGHT, None, EACH_ROW)
+
+    torch.testing.assert_close(torch.vmap(of_one)(ROWS_OF_THREE, CLASS_OF_EACH), expected)
+    slopes = torch.vmap(torch.func.grad(of_one))(ROWS_OF_THREE, CLASS_OF_EACH)
+    leaf = ROWS_OF_THREE.clone().requires_grad_()
+    loss(leaf, CLASS_OF_EACH, CLASS_WEIGHT, None, EACH_ROW).sum().backward()
+    torch.testing.assert_close(slopes, leaf.grad)
+    one = of_one(ROWS_OF_THREE[0].to("meta"), CLASS_OF_EACH[0].to("meta"))
+    assert (one.shape, one.device.type) == ((), "meta")
+
+
+@pytest.mark.parametrize(
+    ("loss", "target"),
+    [(reference.softmax_loss, CLASS_OF_EACH), (reference.soft_target_loss, SHARE_OF_EACH)],
+)
+def test_logits_may_be_overwritten_after_the_forward(
+    loss: Callable[..., Tensor], target: Tensor
+) -> None:
+    slopes = []
+    for overwritten in (False, True):
+        leaf = ROWS_OF_THREE.clone().requires_grad_()
+        logits = leaf.clone()
+        value = loss(logits, target, CLASS_WEIGHT, None, RowSettings("mean", -100, 0.1, 0.01))
+        if overwritten:
+            with torch.no_grad():
+                logits.fill_(nan)
+        value.backward()
+        slopes.append(leaf.grad)
+    torch.testing.assert_close(*slopes)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.*` is deprecated")
+@pytest.mark.parametrize("zero_if_all_ignored", [False, True])
+@pytest.mark.parametrize("size", [3, 7])
+def test_recorded_programs_follow_the_size_of_the_batch(
+    size: int, zero_if_all_ignored: bool
+) -> None:
+    """torch.jit.trace says nothing (a warning is an error here), and denominators are not fixed."""
+    rows = RowSettings("mean", -100, 0.1, 0.01, zero_if_all_ignored)
+    elements = ElementSettings("mean", 0.1, None, zero_if_all_ignored)
+    inputs = [torch.linspace(0.1, 0.9, count * 3).reshape(count, 3) for count in (4, size)]
+    for loss, settings in (
+        (reference.softmax_loss, rows),
+        (reference.nll_loss, rows),
+        (reference.soft_target_loss, rows),
+        (reference.sigmoid_loss, elements),
+        (reference.probability_loss, elements),
+    ):
+        by_index = loss in (reference.softmax_loss, reference.nll_loss)
+        targets = [input[:, 0].ge(0.5).long() if by_index else 1.0 - input for input in inputs]
+
+        def recorded(
+            input: Tensor,
+            target: Tensor,
+            loss: Callable[..., Tensor] = loss,
+            settings: RowSettings | ElementSettings = settings,
+        ) -> Tensor:
+            return loss(input, target, None, None, settings)
+
+        program = torch.jit.trace(recorded, (inputs[0], targets[0]))
+        torch.testing.assert_close(program(inputs[1], targets[1]), recorded(inputs[1], targets[1]))
+
+
+def test_mean_over_no_elements() -> None:
+    nothing = torch.zeros(0, 3)
+    for loss in (reference.sigmoid_loss, reference.probability_loss):
+        assert loss(nothing, nothing, None, None, ElementSettings()).isnan()
+        zero = ElementSettings(zero_if_all_ignored=True)
+        assert loss(nothing, nothing, None, None, zero) == 0.0
+
+
+def test_soft_targets_with_sizes_as_symbols() -> None:
+    def of_rows(input: Tensor, target: Tensor) -> Tensor:
+        return reference.soft_target_loss(input, target, None, None, RowSettings("mean"))
+
+    arguments = (ROWS_OF_THREE, SHARE_OF_EACH)
+    program = make_fx(of_rows, tracing_mode="symbolic")(*arguments)
+    torch.testing.assert_close(program(*arguments), of_rows(*arguments))

@@ -48,7 +48,7 @@ def check_rows(
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
     softcap: float | None = None,
-    temperature: float | Tensor | None = None,
+    temperature: float | Tensor = 1.0,
     logit_adjustment: Tensor | None = None,
     normalizer: float | Tensor | None = None,
     all_ignored: str = "nan",
@@ -82,7 +82,8 @@ def check_rows(
     check_word(name, "all_ignored", all_ignored)
     check_smoothing(name, label_smoothing)
     check_number(name, "z_loss", z_loss, "1e-4")
-    check_number(name, "softcap", softcap, "30.0")
+    if softcap is not None:
+        check_number(name, "softcap", softcap, "30.0")
     check_number(name, "temperature", temperature, "1.0")
     check_number(name, "gamma", gamma, "2.0")
     check_normalizer(name, normalizer, reduction)
