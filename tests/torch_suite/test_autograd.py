@@ -277,8 +277,10 @@ def test_logits_that_are_overwritten_after_the_forward(name: str) -> None:
                 assert isinstance(error, RuntimeError)
                 assert "modified by an inplace operation" in str(error)
             results.append(error)
-        # What PyTorch allows, ours allows: its loss of index targets saves no logits.
-        assert results[0] is not None or results[1] is None, name
+        # What PyTorch allows, ours allows: its loss of index targets saves no logits. But where the
+        # gradient depends on what comes back, ours reads them again, and says so.
+        reads_again = sample.kwargs.get("reduction") == "none"
+        assert results[0] is not None or results[1] is None or reads_again, name
 
 
 @EVERY_LOSS

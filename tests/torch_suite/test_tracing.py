@@ -402,6 +402,7 @@ def assert_equal(given: Any, expected: Any, equal_nan: bool = True) -> None:
 
 
 @EVERY_LOSS
+@pytest.mark.parametrize("path", ["plain PyTorch"], indirect=True)
 def test_copy_on_write_inputs_stay_lazy(name: str) -> None:
     """As PyTorch's own: reading a tensor that is copied when it is written doesn't copy it."""
     for sample in few_samples(name, torch.float32):

@@ -210,7 +210,8 @@ def soft_target_loss(
     target = _laid_out(target.to(input.dtype), layout)
     weight, sample_weight = _like_sums(weight, input), _like_sums(sample_weight, input)
     gradient, used = _gradient_like(values, with_gradient, False)
-    loss, losses = _results(input, settings.reduction, input.shape[:1] + input.shape[2:])
+    shape = input.shape[:1] + input.shape[2:] if input.ndim > 1 else torch.Size()
+    loss, losses = _results(input, settings.reduction, shape)
     _native.soft_target_loss(
         values.data_ptr(),
         target.data_ptr(),

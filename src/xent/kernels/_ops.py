@@ -74,9 +74,10 @@ def _(input: Tensor, target: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
         loss = input.new_empty(())
     elif _is_of_elements(kernel):
         loss = torch.empty_like(input)
+    elif kernel != "soft_target_loss":
+        loss = input.new_empty(target.shape)
     else:
-        has_indices = kernel != "soft_target_loss"
-        loss = input.new_empty(target.shape if has_indices else input.shape[:1] + input.shape[2:])
+        loss = input.new_empty(input.shape[:1] + input.shape[2:] if input.ndim > 1 else ())
     return loss, torch.empty_like(input) if with_gradient else input.new_empty(0)
 
 
