@@ -68,8 +68,14 @@ const Loops*& loops() {
 
 // ---- rows ----
 
-// Elements of one task: enough to outweigh its dispatch, and few enough to share the work evenly.
-constexpr std::size_t elements_per_task = 65536;
+// Elements of one task: enough to outweigh its dispatch, few enough to share the work evenly, and of
+// large losses as many as keep the pipeline of rows full. The size alone says, so that sums are the
+// same for every number of threads.
+constexpr std::size_t elements_per_task = 65536, most_elements_per_task = 1 << 20;
+
+std::size_t elements_of_task(std::size_t size) {
+  return std::min(std::max(size / 64, elements_per_task), most_elements_per_task);
+}
 // Rows of few classes pass through side by side, so many at a time that blocks stay aligned.
 constexpr std::size_t rows_together = 128;
 // From here on a row has enough classes to fill vectors by itself.
@@ -154,7 +160,8 @@ double sum_of_tasks(std::size_t size, std::size_t per_task, unsigned threads, co
 
 // Rows of a task, a multiple of what passes through side by side.
 std::size_t rows_of_task(std::size_t classes) {
-  const std::size_t rows = std::max<std::size_t>(1, elements_per_task / std::max<std::size_t>(1, classes));
+  const std::size_t rows =
+      std::max<std::size_t>(1, elements_per_task / std::max<std::size_t>(1, classes));
   return (rows + rows_together - 1) / rows_together * rows_together;
 }
 
@@ -187,7 +194,7 @@ std::int64_t rows_loss(RowKind kind, SoftmaxRows rows, const Result& result) {
   const auto run = kind == RowKind::nll ? loops()->nll_rows
                    : is_long            ? loops()->softmax_rows
                                         : loops()->softmax_positions;
-  const std::size_t per_task = is_long ? std::max<std::size_t>(1, elements_per_task / rows.classes)
+  const std::size_t per_task = is_long ? std::max<std::size_t>(1, elements_of_task(elements) / rows.classes)
                                        : rows_of_task(rows.classes);
   const double total = sum_of_tasks(
       rows.rows, per_task, result.threads,
@@ -215,7 +222,7 @@ void soft_target_loss(SoftTargetRows rows, const Result& result) {
   rows.streaming &= rows.rows * rows.classes * bytes_of(result.storage) >= least_streamed_bytes;
   const std::size_t per_task = rows.classes < classes_of_long_rows || rows.positions > 1
                                    ? rows_of_task(rows.classes)
-                                   : std::max<std::size_t>(1, elements_per_task / rows.classes);
+                                   : std::max<std::size_t>(1, elements_of_task(rows.rows * rows.classes) / rows.classes);
   const double total = sum_of_tasks(
       rows.rows, per_task, result.threads, [&](std::size_t first, std::size_t last) {
         return loops()->soft_target_rows(rows, result.storage, first, last);

@@ -28,7 +28,7 @@ XENT_INLINE void prefetch_both(const void* address) {
 inline double rest_of(double others, double term) {
   const double ratio = others / term;
   const double lost = remainder_of(others, ratio, term) / term;
-  if (ratio <= 1.0) return log_one_plus(ratio, lost);
+  if (ratio <= 1.0) return log_one_plus_exactly(ratio, lost);
   const double sum = 1.0 + ratio;
   return std::log(sum) + ((1.0 - (sum - ratio)) + lost) / sum;
 }
@@ -44,7 +44,7 @@ inline floats rest_of(floats others, floats term) {
   const auto sum = exact_sum(ratio, repeat<floats>(1.0f));
   const auto log = logarithm(sum.sum);
   const floats scaled = times_power_of_two(sum.lost + lost, -log.exponent);
-  const floats small = log_one_plus(choose(confident, ratio, log.fraction),
+  const floats small = log_one_plus_exactly(choose(confident, ratio, log.fraction),
                                     choose(confident, lost, scaled));
   // Products of exponents this small with the 15 bits of the first part of ln 2 are exact.
   const floats low = fused(log.exponent, repeat<floats>(1.42860682030941723e-6f), small);

@@ -25,8 +25,7 @@ struct Logits {
     using S = Element<V>;
     const V size = absolute(x);
     // Beyond this both tails are 0; minus infinity would leave no remainder to take a power of.
-    const V bounded = larger(-size, repeat<V>(-2 * exact_limit<S>));
-    const auto power = exponential(choose(x == x, bounded, x));
+    const auto power = exponential(larger(repeat<V>(-2 * exact_limit<S>), -size));
     const V e = times_power_of_two(power.mantissa, power.exponent);
     const V above = larger(x, V{}), below = larger(-x, V{});
     const V none{};
@@ -36,7 +35,7 @@ struct Logits {
                     choose(negative == none, none, negative * above));
     // 1 / (1 + e), the rounding of 1 + e made good.
     const V d = e + 1;
-    const V rounded = 1 / d;
+    const V rounded = inverse_of(d);
     const V inverse = fused(rounded, remainder_of(repeat<V>(S(1)), rounded, d) - rounded * (e - (d - 1)), rounded);
     const V difference = choose(x > none, fused(-positive, e, negative), fused(negative, e, -positive));
     return {loss, difference * inverse * scale, x == x};

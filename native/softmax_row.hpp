@@ -69,7 +69,7 @@ inline double log_of_sum(const Base<double>& base, double sum) {
 inline double negative_log_likelihood(const RowSums<double>& sums) {
   const double ratio = sums.others / sums.target;
   const double lost = remainder_of(sums.others, ratio, sums.target) / sums.target;
-  if (ratio <= 1.0) return log_one_plus(ratio, lost);
+  if (ratio <= 1.0) return log_one_plus_exactly(ratio, lost);
   if (sums.target > 1e-280) {
     const double sum = 1.0 + ratio;
     return std::log(sum) + ((1.0 - (sum - ratio)) + lost) / sum;
@@ -119,7 +119,7 @@ XENT_INLINE floats log_of_total_less(const RowSums<floats>& sums, floats x) {
   const auto total = exact_sum(sums.others, sums.target);
   const auto log = logarithm(total.sum);
   const floats low = times_power_of_two(total.lost, -log.exponent);
-  return with_fraction(sums.base, log.exponent, log_one_plus(log.fraction, low), x);
+  return with_fraction(sums.base, log.exponent, log_one_plus_exactly(log.fraction, low), x);
 }
 
 XENT_INLINE floats negative_log_likelihood(const RowSums<floats>& sums) {
@@ -131,7 +131,7 @@ XENT_INLINE floats negative_log_likelihood(const RowSums<floats>& sums) {
   const auto total = exact_sum(sums.others, sums.target);
   const auto log = logarithm(total.sum);
   const floats scaled = times_power_of_two(total.lost, -log.exponent);
-  const floats small = log_one_plus(choose(confident, ratio, log.fraction),
+  const floats small = log_one_plus_exactly(choose(confident, ratio, log.fraction),
                                     choose(confident, lost, scaled));
   const floats large = with_fraction(sums.base, log.exponent, small, sums.target_logit);
   // The sum of a NaN or an infinite logit has no exponent to trust.
@@ -141,7 +141,7 @@ XENT_INLINE floats negative_log_likelihood(const RowSums<floats>& sums) {
 
 XENT_INLINE floats log_of_sum(const Base<floats>& base, floats sum) {
   const auto log = logarithm(sum);
-  return with_fraction(base, log.exponent, log_one_plus(log.fraction), floats{});
+  return with_fraction(base, log.exponent, log_one_plus_exactly(log.fraction, floats{}), floats{});
 }
 
 inline RowSums<double> lane_of(const RowSums<doubles>& sums, std::size_t i) {

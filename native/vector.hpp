@@ -341,10 +341,8 @@ XENT_INLINE doubles larger(doubles a, doubles b) {
 #endif
 }
 
-template <typename V>
-XENT_INLINE V absolute(V a) {
-  return larger(-a, a);
-}
+XENT_INLINE floats absolute(floats a) { return (floats)((int32s)a & 0x7fffffff); }
+XENT_INLINE doubles absolute(doubles a) { return (doubles)((int64s)a & 0x7fffffffffffffff); }
 
 // Nearest whole number, of numbers below 2^22 (float) or 2^51 (double) in size.
 XENT_INLINE floats nearest(floats a) {
@@ -500,7 +498,7 @@ constexpr TwoParts<float> log_of_two<float>{0.693145751953125f, 1.42860682030941
 // s = e / (2 + e), from log(1 + e) = 2 atanh(s). The roundings of 2 + e and of s are made good, which
 // leaves less than 1 unit in the last place.
 template <typename V>
-XENT_INLINE V log_one_plus_by(V q_of_square(V), V e, V low) {
+XENT_INLINE V log_one_plus_exactly_by(V q_of_square(V), V e, V low) {
   const V d = e + 2;
   const V inverse = inverse_of(d);
   const V s = e * inverse;
@@ -530,14 +528,24 @@ XENT_INLINE V atanh_series_in_double(V z) {
   return q;
 }
 
-XENT_INLINE floats log_one_plus(floats e, floats low = floats{}) {
-  return log_one_plus_by<floats>(atanh_series, e, low);
+XENT_INLINE floats log_one_plus_exactly(floats e, floats low) {
+  return log_one_plus_exactly_by<floats>(atanh_series, e, low);
 }
-XENT_INLINE doubles log_one_plus(doubles e, doubles low = doubles{}) {
-  return log_one_plus_by<doubles>(atanh_series_in_double<doubles>, e, low);
+XENT_INLINE doubles log_one_plus_exactly(doubles e, doubles low) {
+  return log_one_plus_exactly_by<doubles>(atanh_series_in_double<doubles>, e, low);
 }
-XENT_INLINE double log_one_plus(double e, double low = 0.0) {
-  return log_one_plus_by<double>(atanh_series_in_double<double>, e, low);
+XENT_INLINE double log_one_plus_exactly(double e, double low) {
+  return log_one_plus_exactly_by<double>(atanh_series_in_double<double>, e, low);
+}
+
+// The same of e alone, with the roundings left in: less than 1.3 units in the last place.
+XENT_INLINE floats log_one_plus(floats e) {
+  const floats s = e * inverse_of(e + 2.0f);
+  return fused(-s, fused(s * s * -2.0f, atanh_series(s * s), e), e);
+}
+XENT_INLINE doubles log_one_plus(doubles e) {
+  const doubles s = e / (e + 2.0);
+  return fused(-s, fused(s * s * -2.0, atanh_series_in_double(s * s), e), e);
 }
 
 // log(x) = exponent * ln 2 + log(1 + fraction), for normal x > 0.
