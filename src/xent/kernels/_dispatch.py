@@ -270,8 +270,8 @@ class _State(NamedTuple):
     versions: tuple[int, ...]
 
     def require_unchanged(self) -> None:
-        tensors = (self.input, self.target, self.first_weight, self.second_weight)
-        if _versions(*tensors) != self.versions:
+        now = _versions(self.input, self.target, self.first_weight, self.second_weight)
+        if now != self.versions:
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an "
                 "inplace operation: the loss reads its arguments again for this gradient. Clone "
@@ -279,10 +279,18 @@ class _State(NamedTuple):
             )
 
 
-def _versions(*tensors: Tensor | None) -> tuple[int, ...]:
-    return tuple(
-        -1 if tensor is None or tensor.is_inference() else tensor._version for tensor in tensors
-    )
+def _versions(
+    input: Tensor, target: Tensor, first_weight: Tensor | None, second_weight: Tensor | None
+) -> tuple[int, ...]:
+    """How often each was changed in place; nothing where inference tensors are among them."""
+    weights = (first_weight, second_weight)
+    try:
+        if first_weight is None and second_weight is None:
+            return input._version, target._version
+        counted = [input, target, *(weight for weight in weights if weight is not None)]
+        return tuple(tensor._version for tensor in counted)
+    except RuntimeError:
+        return ()
 
 
 def _gradient_of_each(state: _State, grad_output: Tensor) -> Tensor:
