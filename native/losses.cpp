@@ -9,6 +9,7 @@
 
 #include "copy.hpp"
 #include "parallel.hpp"
+#include "targets.hpp"
 
 namespace xent {
 namespace {
@@ -17,6 +18,7 @@ namespace {
 
 struct Loops {
   const char* name;
+  decltype(&portable::count_targets) count_targets;
   decltype(&portable::softmax_rows) softmax_rows;
   decltype(&portable::softmax_positions) softmax_positions;
   decltype(&portable::nll_rows) nll_rows;
@@ -31,7 +33,7 @@ struct Loops {
 
 #define XENT_LOOPS(name, available)                                                               \
   Loops {                                                                                         \
-    #name, name::softmax_rows, name::softmax_positions, name::nll_rows, name::soft_target_rows,   \
+    #name, name::count_targets, name::softmax_rows, name::softmax_positions, name::nll_rows, name::soft_target_rows,   \
         name::softmax_statistics, name::sigmoid_elements, name::probability_elements,             \
         name::sigmoid_sum, name::copy_past_caches, available                                      \
   }
@@ -103,15 +105,10 @@ TargetSums look_at_targets(const SoftmaxRows& rows, Storage storage, std::size_t
                            std::size_t last) {
   TargetSums sums;
   if (rows.class_weight == nullptr && rows.row_weight == nullptr) {
-    std::size_t counted = 0, outside = 0;
-    for (std::size_t i = first; i < last; ++i) {
-      const std::int64_t target = rows.target[i];
-      const bool counts = target != rows.ignore_index;
-      counted += counts;
-      outside += counts & (static_cast<std::uint64_t>(target) >= rows.classes);
-    }
-    sums.weight = static_cast<double>(counted);
-    if (outside == 0) return sums;
+    const TargetCounts counts =
+        loops()->count_targets(rows.target + first, last - first, rows.ignore_index, rows.classes);
+    sums.weight = static_cast<double>(counts.counted);
+    if (counts.outside == 0) return sums;
   }
   for (std::size_t i = first; i < last; ++i) {
     const std::int64_t target = rows.target[i];

@@ -19,6 +19,7 @@ constexpr std::size_t block_size = std::is_same_v<S, double> ? 256 : 1024;
 // Two distances, into the first and into the second cache: the hardware's own prefetching ends with
 // each page. Measured on an Intel server: 1.36 copies with either alone, 1.29 with both.
 constexpr std::size_t prefetch_bytes = 768, prefetch_far_bytes = 4096;
+constexpr std::size_t line = 64;  // bytes of a cache line
 constexpr double log2_of_e = 1.44269504088896340736;
 
 enum class Smoothing { none, uniform, weighted };
@@ -177,7 +178,7 @@ class RowPipeline {
       for (; i + step <= last && next + step <= end; i += step, next += step) {
         for (std::size_t a = 0; a < accumulators; ++a) {
           take_at(i + a * n, a);
-          write_vector(next + a * n);
+          write_vector<streaming>(next + a * n);
         }
       }
       next_ = next;
@@ -277,23 +278,30 @@ class RowPipeline {
     next_ = 0;
     end_ = rows_.classes;
     const auto address = reinterpret_cast<std::uintptr_t>(gradient_);
-    constexpr std::size_t line = n * sizeof(Stored);
     if (streaming && address % line != 0) {
       const std::size_t head = (line - address % line) / sizeof(Stored);
-      write_some(0, head < end_ ? head : end_);
+      write_slowly(head < end_ ? head : end_);
     }
   }
 
+  template <bool past_caches>
   XENT_INLINE void write_vector(std::size_t i) {
     const V exponentials = load(outgoing_ + i);
     if constexpr (smoothing == Smoothing::none) {
-      store<streaming>(gradient_ + i, exponentials * of_softmax_);
+      store<past_caches>(gradient_ + i, exponentials * of_softmax_);
     } else if constexpr (smoothing == Smoothing::uniform) {
-      store<streaming>(gradient_ + i, fused(exponentials, of_softmax_, -of_class_weight_));
+      store<past_caches>(gradient_ + i, fused(exponentials, of_softmax_, -of_class_weight_));
     } else {
       const V weights = load(weights_ + i);
-      store<streaming>(gradient_ + i, fused(exponentials, of_softmax_, -of_class_weight_ * weights));
+      store<past_caches>(gradient_ + i,
+                         fused(exponentials, of_softmax_, -of_class_weight_ * weights));
     }
+  }
+
+  // Up to `end`, through the caches: only whole lines may go past them.
+  void write_slowly(std::size_t end) {
+    for (; next_ + n <= end; next_ += n) write_vector<false>(next_);
+    if (next_ < end) write_some(next_, end - next_);
   }
 
   void write_some(std::size_t i, std::size_t count) {
@@ -307,8 +315,11 @@ class RowPipeline {
   }
 
   void finish_writing() {
-    for (; next_ + n <= end_; next_ += n) write_vector(next_);
-    if (next_ < end_) write_some(next_, end_ - next_);
+    constexpr std::size_t line_size = line / sizeof(Stored);
+    for (; next_ + line_size <= end_; next_ += line_size) {
+      for (std::size_t i = 0; i < line_size; i += n) write_vector<streaming>(next_ + i);
+    }
+    write_slowly(end_);
   }
 
   void skip(std::size_t row) {

@@ -189,6 +189,11 @@ XENT_INLINE Vector<Stored> load_first(const Stored* from, std::size_t count, Sca
   if constexpr (std::is_same_v<Stored, float>) {
     const auto mask = static_cast<__mmask16>((1u << count) - 1u);
     return (floats)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), mask, from);
+  } else if constexpr (sizeof(Stored) == 2) {
+    const auto mask = static_cast<__mmask16>((1u << count) - 1u);
+    Stored padded[width<Stored>];
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(padded), _mm256_maskz_loadu_epi16(mask, from));
+    return (floats)_mm512_mask_mov_ps(_mm512_set1_ps(fill), mask, (__m512)load(padded));
   }
 #endif
   Vector<Stored> result = repeat<Vector<Stored>>(fill);
@@ -251,6 +256,12 @@ XENT_INLINE void store_first(Stored* to, std::size_t count, Vector<Stored> value
 #if defined(__AVX512F__)
   if constexpr (std::is_same_v<Stored, float>) {
     _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1u), (__m512)value);
+    return;
+  } else if constexpr (sizeof(Stored) == 2) {
+    Stored whole[width<Stored>];
+    store<false>(whole, value);
+    _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1u << count) - 1u),
+                             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(whole)));
     return;
   }
 #endif

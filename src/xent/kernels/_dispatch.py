@@ -28,6 +28,7 @@ _keeps_graph: Callable[[], bool] | None = getattr(
 
 # Below this many elements PyTorch's nll_loss costs less than a call of ours: it is exact anyway.
 _LEAST_OWN_NLL = 262_144
+_EXACT_NLL = frozenset((torch.float32, torch.float64))
 
 
 def softmax_loss(
@@ -68,14 +69,13 @@ def nll_loss(
     settings: RowSettings,
 ) -> Tensor:
     """Negative log-likelihood of log-probabilities with class indices."""
-    if not native_allowed(input, target, weight, sample_weight):
-        return _reference.nll_loss(input, target, weight, sample_weight, settings)
     if (
         weight is None
         and sample_weight is None
+        and not torch.compiler.is_compiling()
         and input.numel() < _LEAST_OWN_NLL
         and target.dtype is torch.int64
-        and input.itemsize >= 4
+        and input.dtype in _EXACT_NLL
         and input.is_contiguous()
         and not settings.zero_if_all_ignored
     ):
@@ -84,7 +84,9 @@ def nll_loss(
             return torch._C._nn.nll_loss_nd(input, target, None, reduction, settings.ignore_index)
         except IndexError:
             pass  # ours says where
-    return _native(_cpu.nll_loss, input, target, weight, sample_weight, settings)
+    if native_allowed(input, target, weight, sample_weight):
+        return _native(_cpu.nll_loss, input, target, weight, sample_weight, settings)
+    return _reference.nll_loss(input, target, weight, sample_weight, settings)
 
 
 def sigmoid_loss(
