@@ -51,7 +51,7 @@ XENT_INLINE V log_of_probability(V v, V complement) {
   const V lifted = choose(v < repeat<V>(smallest_normal<S>), v * lift<S>, v);
   const V lift_exponent = choose(v < repeat<V>(smallest_normal<S>), repeat<V>(-lift_bits<S>), V{});
   const auto log = logarithm(lifted);
-  const V fraction = log_one_plus(choose(high, -complement, log.fraction));
+  const V fraction = log_one_plus_exactly(choose(high, -complement, log.fraction), V{});
   const V exponent = log.exponent + lift_exponent;
   const V low = fused(exponent, repeat<V>(log_of_two<S>.low), fraction);
   return choose(high, fraction, fused(exponent, repeat<V>(log_of_two<S>.high), low));
@@ -82,7 +82,7 @@ struct Probabilities {
     using S = Element<V>;
     const auto low = p <= repeat<V>(S(0.5));
     const auto log = logarithm(choose(q > V{}, q, repeat<V>(S(1))));
-    const V fraction = log_one_plus(choose(low, -p, log.fraction));
+    const V fraction = log_one_plus_exactly(choose(low, -p, log.fraction), V{});
     const V rest = fused(log.exponent, repeat<V>(log_of_two<S>.low), fraction);
     return choose(low, fraction, fused(log.exponent, repeat<V>(log_of_two<S>.high), rest));
   }

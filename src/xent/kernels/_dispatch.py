@@ -73,6 +73,7 @@ def nll_loss(
         weight is None
         and sample_weight is None
         and not torch.compiler.is_compiling()
+        and torch._C._get_tracing_state() is None
         and input.numel() < _LEAST_OWN_NLL
         and target.dtype is torch.int64
         and input.dtype in _EXACT_NLL
