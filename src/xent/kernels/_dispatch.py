@@ -39,11 +39,7 @@ def softmax_loss(
     settings: RowSettings,
 ) -> Tensor:
     """Cross-entropy of logits with class indices; the class axis is 1, or 0 of a single row."""
-    if native_allowed(input, target, weight, sample_weight):
-        return _native(_cpu.softmax_loss, input, target, weight, sample_weight, settings)
-    if _operator_allowed(input, target, weight, sample_weight):
-        return _ops.loss_of("softmax_loss", input, target, weight, sample_weight, settings)
-    return _reference.softmax_loss(input, target, weight, sample_weight, settings)
+    return _loss("softmax_loss", input, target, weight, sample_weight, settings)
 
 
 def soft_target_loss(
@@ -54,11 +50,7 @@ def soft_target_loss(
     settings: RowSettings,
 ) -> Tensor:
     """Cross-entropy of logits with probabilities of the classes, shaped like the input."""
-    if native_allowed(input, target, weight, sample_weight):
-        return _native(_cpu.soft_target_loss, input, target, weight, sample_weight, settings)
-    if _operator_allowed(input, target, weight, sample_weight):
-        return _ops.loss_of("soft_target_loss", input, target, weight, sample_weight, settings)
-    return _reference.soft_target_loss(input, target, weight, sample_weight, settings)
+    return _loss("soft_target_loss", input, target, weight, sample_weight, settings)
 
 
 def nll_loss(
@@ -98,11 +90,7 @@ def sigmoid_loss(
     settings: ElementSettings,
 ) -> Tensor:
     """Binary cross-entropy of logits."""
-    if native_allowed(input, target, weight, pos_weight):
-        return _native(_cpu.sigmoid_loss, input, target, weight, pos_weight, settings)
-    if _operator_allowed(input, target, weight, pos_weight):
-        return _ops.loss_of("sigmoid_loss", input, target, weight, pos_weight, settings)
-    return _reference.sigmoid_loss(input, target, weight, pos_weight, settings)
+    return _loss("sigmoid_loss", input, target, weight, pos_weight, settings)
 
 
 def probability_loss(
@@ -113,11 +101,7 @@ def probability_loss(
     settings: ElementSettings,
 ) -> Tensor:
     """Binary cross-entropy of probabilities, with no logarithm below -100."""
-    if native_allowed(input, target, weight, pos_weight):
-        return _native(_cpu.probability_loss, input, target, weight, pos_weight, settings)
-    if _operator_allowed(input, target, weight, pos_weight):
-        return _ops.loss_of("probability_loss", input, target, weight, pos_weight, settings)
-    return _reference.probability_loss(input, target, weight, pos_weight, settings)
+    return _loss("probability_loss", input, target, weight, pos_weight, settings)
 
 
 def softmax_statistics(input: Tensor, target: Tensor, ignore_index: int) -> _reference.Statistics:
@@ -126,6 +110,24 @@ def softmax_statistics(input: Tensor, target: Tensor, ignore_index: int) -> _ref
     if not needs_graph and native_allowed(input, target, None, None):
         return _reference.Statistics(*_cpu.softmax_statistics(input, target, ignore_index))
     return _reference.softmax_statistics(input, target, ignore_index)
+
+
+def _loss(
+    name: str,
+    input: Tensor,
+    target: Tensor,
+    first_weight: Tensor | None,
+    second_weight: Tensor | None,
+    settings: Settings,
+) -> Tensor:
+    """The loss of this name, which the kernels, the operators and the reference share."""
+    if native_allowed(input, target, first_weight, second_weight):
+        kernel: _cpu.Kernel = getattr(_cpu, name)
+        return _native(kernel, input, target, first_weight, second_weight, settings)
+    if _operator_allowed(input, target, first_weight, second_weight):
+        return _ops.loss_of(name, input, target, first_weight, second_weight, settings)
+    reference: Loss = getattr(_reference, name)
+    return reference(input, target, first_weight, second_weight, settings)
 
 
 def native_allowed(
