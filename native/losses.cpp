@@ -21,6 +21,7 @@ struct Loops {
   decltype(&portable::count_targets) count_targets;
   decltype(&portable::softmax_rows) softmax_rows;
   decltype(&portable::softmax_positions) softmax_positions;
+  decltype(&portable::softmax_pairs) softmax_pairs;
   decltype(&portable::nll_rows) nll_rows;
   decltype(&portable::soft_target_rows) soft_target_rows;
   decltype(&portable::softmax_statistics) softmax_statistics;
@@ -33,8 +34,7 @@ struct Loops {
 
 #define XENT_LOOPS(name, available)                                                               \
   Loops {                                                                                         \
-    #name, name::count_targets, name::softmax_rows, name::softmax_positions, name::nll_rows, name::soft_target_rows,   \
-        name::softmax_statistics, name::sigmoid_elements, name::probability_elements,             \
+    #name, name::count_targets, name::softmax_rows, name::softmax_positions, name::softmax_pairs, name::nll_rows, name::soft_target_rows, name::softmax_statistics, name::sigmoid_elements, name::probability_elements,             \
         name::sigmoid_sum, name::copy_past_caches, available                                      \
   }
 
@@ -83,7 +83,7 @@ constexpr std::size_t rows_together = 128;
 // From here on a row has enough classes to fill vectors by itself.
 constexpr std::size_t classes_of_long_rows = 96;
 // Below this a gradient stays in the caches, where what comes next reads it.
-constexpr std::size_t least_streamed_bytes = std::size_t{24} << 20;
+constexpr std::size_t least_streamed_bytes = std::size_t{16} << 20;
 
 std::size_t bytes_of(Storage storage) {
   return storage == Storage::float64 ? 8 : storage == Storage::float32 ? 4 : 2;
@@ -188,8 +188,12 @@ std::int64_t rows_loss(RowKind kind, SoftmaxRows rows, const Result& result) {
   const std::size_t elements = rows.rows * rows.classes;
   rows.streaming &= elements * bytes_of(result.storage) >= least_streamed_bytes;
   const bool is_long = rows.positions == 1 && rows.classes >= classes_of_long_rows;
+  // Pairs tell targets apart by 32 bits.
+  const bool is_pair = rows.positions == 1 && rows.classes == 2 && rows.z_loss == 0.0 &&
+                       rows.ignore_index == static_cast<std::int32_t>(rows.ignore_index);
   const auto run = kind == RowKind::nll ? loops()->nll_rows
                    : is_long            ? loops()->softmax_rows
+                   : is_pair            ? loops()->softmax_pairs
                                         : loops()->softmax_positions;
   const std::size_t per_task = is_long ? std::max<std::size_t>(1, elements_of_task(elements) / rows.classes)
                                        : rows_of_task(rows.classes);

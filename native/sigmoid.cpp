@@ -1,6 +1,7 @@
 // One pass over the elements: loss and gradient together.
 #include "sigmoid.hpp"
 
+#include "softplus.hpp"
 #include "vector.hpp"
 
 namespace xent::XENT_INSTRUCTION_SET {
@@ -14,31 +15,28 @@ template <typename V>
 struct Slopes {
   V loss;
   V gradient;
-  decltype(V{} < V{}) in_range;
 };
 
-// exp(-|x|) and what follows from it, so that both tails keep their relative precision:
-// softplus(x) = max(x, 0) + log(1 + e), and sigmoid(x) is 1 / (1 + e) or e / (1 + e).
+// What an element's target gives to each side, after smoothing and before and after weights.
+template <typename V>
+struct Shares {
+  V target;
+  V smoothed;
+  V positive;
+  V negative;
+  V whole;  // both together
+};
+
 struct Logits {
+  static constexpr bool has_domain = false;
+
   template <typename V>
-  static XENT_INLINE Slopes<V> of(V x, V, V, V positive, V negative, V scale) {
-    using S = Element<V>;
-    const V size = absolute(x);
-    // Beyond this both tails are 0; minus infinity would leave no remainder to take a power of.
-    const auto power = exponential(larger(repeat<V>(-2 * exact_limit<S>), -size));
-    const V e = times_power_of_two(power.mantissa, power.exponent);
-    const V above = larger(x, V{}), below = larger(-x, V{});
-    const V none{};
-    // A factor of 0 drops its term, even an infinite one.
-    const V loss = (positive + negative) * log_one_plus(e) +
-                   (choose(positive == none, none, positive * below) +
-                    choose(negative == none, none, negative * above));
-    // 1 / (1 + e), the rounding of 1 + e made good.
-    const V d = e + 1;
-    const V rounded = inverse_of(d);
-    const V inverse = fused(rounded, remainder_of(repeat<V>(S(1)), rounded, d) - rounded * (e - (d - 1)), rounded);
-    const V difference = choose(x > none, fused(-positive, e, negative), fused(negative, e, -positive));
-    return {loss, difference * inverse * scale, x == x};
+  static XENT_INLINE Slopes<V> of(V x, const Shares<V>& shares, V scale) {
+    const V minus_size = minus_size_of(x);
+    const auto of = logistic_loss(x, minus_size, exponential_of_tail(minus_size), shares.positive,
+                                  shares.negative, shares.whole);
+    // The sum makes minus zero zero.
+    return {of.loss, fused(of.slope, scale, V{})};
   }
 };
 
@@ -58,47 +56,72 @@ XENT_INLINE V log_of_probability(V v, V complement) {
 }
 
 struct Probabilities {
+  static constexpr bool has_domain = true;
+
   template <typename V>
-  static XENT_INLINE Slopes<V> of(V p, V target, V share, V positive, V negative, V scale) {
-    using S = Element<V>;
-    const V one = repeat<V>(S(1)), zero{}, lowest = repeat<V>(S(-100));
-    const V q = one - p;
-    // Below one half 1 - p may round: log(1 - p) is then taken of p itself.
-    const V log_p = choose(p == zero, lowest, larger(lowest, log_of_probability(p, q)));
-    const V log_q = choose(q == zero, lowest, larger(lowest, log_of_complement(p, q)));
-    const V loss = -(choose(positive == zero, zero, positive * log_p) +
-                     choose(negative == zero, zero, negative * log_q));
-    V gradient = steep(negative, q) - steep(positive, p);
-    // Where both terms are alike they cancel: without a pos_weight their difference is known exactly.
-    const auto cancels = (share > zero) & (share < one) & (p * q > repeat<V>(S(1e-30))) &
-                         (positive + negative > zero) & (share * (positive + negative) == positive);
-    gradient = choose(cancels, (positive + negative) * (p - share) / (p * q), gradient);
-    return {loss, gradient * scale, (p >= zero) & (p <= one) & (target >= zero) & (target <= one)};
+  static XENT_INLINE decltype(V{} < V{}) in_domain(V p, V target) {
+    const V one = repeat<V>(Element<V>(1)), zero{};
+    return (p >= zero) & (p <= one) & (target >= zero) & (target <= one);
+  }
+
+  template <typename V>
+  static XENT_INLINE Slopes<V> of(V p, const Shares<V>& shares, V scale) {
+    const V none{};
+    const auto of_one = shares.negative == none, of_other = shares.positive == none;
+    const auto slopes = any_of(~(of_one | of_other)) ? of_both_sides(p, shares)
+                                                     : of_one_side(p, shares, of_one & ~of_other);
+    return {slopes.loss, slopes.gradient * scale};
   }
 
  private:
+  // Elements whose target is 0 or 1 need one logarithm and one division.
   template <typename V>
-  static XENT_INLINE V log_of_complement(V p, V q) {
-    using S = Element<V>;
-    const auto low = p <= repeat<V>(S(0.5));
-    const auto log = logarithm(choose(q > V{}, q, repeat<V>(S(1))));
-    const V fraction = log_one_plus_exactly(choose(low, -p, log.fraction), V{});
-    const V rest = fused(log.exponent, repeat<V>(log_of_two<S>.low), fraction);
-    return choose(low, fraction, fused(log.exponent, repeat<V>(log_of_two<S>.high), rest));
+  static XENT_INLINE Slopes<V> of_one_side(V p, const Shares<V>& shares,
+                                           decltype(V{} < V{}) is_positive) {
+    const V q = repeat<V>(Element<V>(1)) - p;
+    const V chosen = choose(is_positive, p, q), rest = choose(is_positive, q, p);
+    const V weight = choose(is_positive, shares.positive, shares.negative);
+    const V slope = steep(weight, chosen);
+    return {-cost(weight, bounded_log(chosen, rest)), choose(is_positive, -slope, slope)};
   }
 
-  // weight / distance; where no number can hold it, the slope that PyTorch gives there.
+  template <typename V>
+  static XENT_INLINE Slopes<V> of_both_sides(V p, const Shares<V>& shares) {
+    using S = Element<V>;
+    const V one = repeat<V>(S(1)), none{};
+    const V q = one - p, positive = shares.positive, negative = shares.negative;
+    const V share = shares.smoothed;
+    const V loss = -(cost(positive, bounded_log(p, q)) + cost(negative, bounded_log(q, p)));
+    const V gradient = steep(negative, q) - steep(positive, p);
+    // Where both terms are alike they cancel: without a pos_weight their difference is known exactly.
+    const auto cancels = (share > none) & (share < one) & (p * q > repeat<V>(S(1e-30))) &
+                         (shares.whole > none) & (share * shares.whole == positive);
+    return {loss, choose(cancels, shares.whole * (p - share) / (p * q), gradient)};
+  }
+
+  template <typename V>
+  static XENT_INLINE V bounded_log(V v, V complement) {
+    const V lowest = repeat<V>(Element<V>(-100));
+    return choose(v == V{}, lowest, larger(lowest, log_of_probability(v, complement)));
+  }
+
+  // A factor of 0 drops its term.
+  template <typename V>
+  static XENT_INLINE V cost(V weight, V log) {
+    return choose(weight == V{}, V{}, weight * log);
+  }
+
+  // weight / distance; where no number can hold 1 / distance, the slope that PyTorch gives there.
   template <typename V>
   static XENT_INLINE V steep(V weight, V distance) {
     using S = Element<V>;
-    const V inverse = repeat<V>(S(1)) / distance;
-    const V bounded =
-        choose(inverse > repeat<V>(std::numeric_limits<S>::max()), repeat<V>(S(1e12)), inverse);
-    return choose(bounded == repeat<V>(S(1e12)), weight * bounded, weight / distance);
+    const auto too_steep = distance <= repeat<V>(std::numeric_limits<S>::min() / 4);
+    return choose(too_steep, weight * repeat<V>(S(1e12)), weight / distance);
   }
 };
 
-template <typename Loss, typename Stored, bool streaming>
+// `plain` is without weights, smoothing and ignored elements.
+template <typename Loss, typename Stored, bool streaming, bool plain>
 class ElementLoop {
   using S = Scalar<Stored>;
   using V = Vector<Stored>;
@@ -109,6 +132,8 @@ class ElementLoop {
       : elements_(elements),
         input_(static_cast<const Stored*>(elements.input)),
         target_(static_cast<const Stored*>(elements.target)),
+        losses_(static_cast<Stored*>(elements.losses)),
+        gradient_(static_cast<Stored*>(elements.gradient)),
         kept_(repeat<V>(static_cast<S>(1.0 - elements.label_smoothing))),
         moved_(repeat<V>(static_cast<S>(elements.label_smoothing / 2.0))),
         scale_(repeat<V>(static_cast<S>(elements.scale))) {}
@@ -121,33 +146,28 @@ class ElementLoop {
       V part{};
       for (; i < stop; i += n) {
         prefetch_ahead(i);
-        part += take(i, load(input_ + i), load(target_ + i), weights_at(i, n), n);
+        part += take(i, load(input_ + i), load(target_ + i), n);
       }
       add_to(total_, part);
     }
     if (i < last) {
       const std::size_t rest = last - i;
-      const V target = load_first(target_ + i, rest, S(0.5));
-      add_to(total_, take(i, load_first(input_ + i, rest, S(0.5)), target, weights_at(i, rest), rest));
+      add_to(total_, take(i, load_first(input_ + i, rest, S(0.5)),
+                          load_first(target_ + i, rest, S(0.5)), rest));
     }
     if (streaming) finish_streaming();
-    bool in_range = true;
-    for (std::size_t lane = 0; lane < n; ++lane) in_range &= in_range_[lane] != 0;
-    return {sum_of(total_), in_range};
+    return {sum_of(total_), !any_of(~in_domain_)};
   }
 
  private:
-  struct Weights {
-    V weight;
-    V pos_weight;
-  };
-
   const Elements& elements_;
   const Stored* const input_;
   const Stored* const target_;
+  Stored* const losses_;
+  Stored* const gradient_;
   const V kept_, moved_, scale_;
   doubles total_{};
-  Integers<Stored> in_range_ = Integers<Stored>{} - 1;
+  Integers<Stored> in_domain_ = Integers<Stored>{} - 1;
 
   XENT_INLINE void prefetch_ahead(std::size_t i) const {
     const auto* input = reinterpret_cast<const char*>(input_ + i);
@@ -156,11 +176,6 @@ class ElementLoop {
     prefetch(target + prefetch_bytes);
     prefetch_far(input + prefetch_far_bytes);
     prefetch_far(target + prefetch_far_bytes);
-  }
-
-  XENT_INLINE Weights weights_at(std::size_t i, std::size_t count) const {
-    return {periodic(elements_.weight, elements_.weight_period, i, count),
-            periodic(elements_.pos_weight, elements_.pos_weight_period, i, count)};
   }
 
   static XENT_INLINE V periodic(const void* values, std::size_t period, std::size_t i,
@@ -177,49 +192,61 @@ class ElementLoop {
     return result;
   }
 
-  XENT_INLINE V take(std::size_t i, V input, V target, Weights weights, std::size_t count) {
+  XENT_INLINE V take(std::size_t i, V input, V target, std::size_t count) {
     Integers<Stored> counted = Integers<Stored>{} - 1;
-    if (elements_.ignores) {
+    if (!plain && elements_.ignores) {
       counted = target != repeat<V>(static_cast<S>(elements_.ignored_target));
       input = choose(counted, input, repeat<V>(S(0.5)));
       target = choose(counted, target, repeat<V>(S(0.5)));
     }
-    V positive = target, negative = repeat<V>(S(1)) - target;
-    if (elements_.label_smoothing != 0.0) {
-      positive = kept_ * positive + moved_;
-      negative = kept_ * negative + moved_;
+    if constexpr (Loss::has_domain) in_domain_ &= Loss::in_domain(input, target);
+    const auto slopes = Loss::of(input, shares_of(target, i, count), scale_);
+    V loss = slopes.loss, gradient = slopes.gradient;
+    if (!plain && elements_.ignores) {
+      loss = choose(counted, loss, V{});
+      gradient = choose(counted, gradient, V{});
     }
-    const V share = positive;
-    positive *= weights.pos_weight * weights.weight;
-    negative *= weights.weight;
-    const auto slopes = Loss::of(input, target, share, positive, negative, scale_);
-    in_range_ &= slopes.in_range;
-    const V loss = choose(counted, slopes.loss, V{});
-    const V gradient = choose(counted, slopes.gradient, V{});
     if (count < n) return take_some(i, count, loss, gradient);
-    if (elements_.losses != nullptr) store<false>(static_cast<Stored*>(elements_.losses) + i, loss);
-    if (elements_.gradient != nullptr) {
-      store<streaming>(static_cast<Stored*>(elements_.gradient) + i, gradient);
-    }
+    if (losses_ != nullptr) store<false>(losses_ + i, loss);
+    if (gradient_ != nullptr) store<streaming>(gradient_ + i, gradient);
     return loss;
   }
 
-  V take_some(std::size_t i, std::size_t count, V loss, V gradient) {
-    if (elements_.losses != nullptr) {
-      store_first(static_cast<Stored*>(elements_.losses) + i, count, loss);
+  XENT_INLINE Shares<V> shares_of(V target, std::size_t i, std::size_t count) const {
+    const V one = repeat<V>(S(1));
+    V positive = target, negative = one - target;
+    if constexpr (plain) return {target, positive, positive, negative, one};
+    if (elements_.label_smoothing != 0.0) {
+      positive = fused(kept_, positive, moved_);
+      negative = fused(kept_, negative, moved_);
     }
-    if (elements_.gradient != nullptr) {
-      store_first(static_cast<Stored*>(elements_.gradient) + i, count, gradient);
-    }
+    const V smoothed = positive;
+    const V weight = periodic(elements_.weight, elements_.weight_period, i, count);
+    positive *= weight * periodic(elements_.pos_weight, elements_.pos_weight_period, i, count);
+    negative *= weight;
+    return {target, smoothed, positive, negative, positive + negative};
+  }
+
+  V take_some(std::size_t i, std::size_t count, V loss, V gradient) const {
+    if (losses_ != nullptr) store_first(losses_ + i, count, loss);
+    if (gradient_ != nullptr) store_first(gradient_ + i, count, gradient);
     for (std::size_t lane = count; lane < n; ++lane) loss[lane] = 0;
     return loss;
   }
 };
 
+template <typename Loss, typename Stored, bool streaming>
+ElementSums run_elements(const Elements& elements, std::size_t first, std::size_t last) {
+  const bool plain = elements.weight == nullptr && elements.pos_weight == nullptr &&
+                     elements.label_smoothing == 0.0 && !elements.ignores;
+  return plain ? ElementLoop<Loss, Stored, streaming, true>(elements).run(first, last)
+               : ElementLoop<Loss, Stored, streaming, false>(elements).run(first, last);
+}
+
 template <typename Loss, typename Stored>
 ElementSums run_elements(const Elements& elements, std::size_t first, std::size_t last) {
-  return elements.streaming ? ElementLoop<Loss, Stored, true>(elements).run(first, last)
-                            : ElementLoop<Loss, Stored, false>(elements).run(first, last);
+  return elements.streaming ? run_elements<Loss, Stored, true>(elements, first, last)
+                            : run_elements<Loss, Stored, false>(elements, first, last);
 }
 
 template <typename Loss>
@@ -265,7 +292,7 @@ double sigmoid_sum(const SigmoidRows& rows, std::size_t row, std::size_t first,
     const floats positive = whole ? load(c + i) : load_first(c + i, count, 0.0f);
     floats both = whole ? one : load_first(&one[0], count, 0.0f);
     if (t != nullptr) both = whole ? load(t + i) : load_first(t + i, count, 0.0f);
-    const auto slopes = Logits::of(logit, logit, logit, positive, both - positive, one);
+    const auto slopes = Logits::of<floats>(logit, {positive, positive, positive, both - positive, both}, one);
     add_to(total, slopes.loss);
     if (slope == nullptr) continue;
     if (whole) {

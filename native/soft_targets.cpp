@@ -57,7 +57,7 @@ XENT_INLINE SoftTerms<V> soft_terms(const SoftTargetRows& rows, const SoftSums<V
                                     V row_weight) {
   using S = Element<V>;
   const V all_shares = sums.shares + sums.peak_share;
-  V loss = all_shares * rest + sums.distances;
+  V loss = fused(all_shares, rest, sums.distances);
   V slope_of_square{};
   if (rows.z_loss != 0.0) {
     const S z = static_cast<S>(rows.z_loss);
@@ -67,7 +67,8 @@ XENT_INLINE SoftTerms<V> soft_terms(const SoftTargetRows& rows, const SoftSums<V
   }
   const V of_share = row_weight * static_cast<S>(rows.scale);
   const V part = of_share / (sums.others + sums.peak_term);
-  const V at_peak = (sums.shares + slope_of_square) * sums.peak_term - sums.peak_share * sums.others;
+  const V at_peak = fused(sums.shares + slope_of_square, sums.peak_term,
+                          -(sums.peak_share * sums.others));
   return {loss, (all_shares + slope_of_square) * part, of_share, at_peak * part};
 }
 
@@ -274,7 +275,7 @@ class SoftTargetPipeline {
     }
     const S* const exponentials = exponentials_;
     for (; i + n <= classes; i += n) {
-      V slope = load(exponentials + i) * of_softmax - share_at(i, constant) * of_share;
+      V slope = fused(load(exponentials + i), of_softmax, -(share_at(i, constant) * of_share));
       if (peak - i < n) slope = choose(lane_numbers<I>() == static_cast<Element<I>>(peak - i),
                                        repeat<V>(at_peak), slope);
       store<streaming>(gradient + i, slope);
@@ -286,8 +287,9 @@ class SoftTargetPipeline {
     const Constants constant = constants();
     V share = fused(constant.kept, load_first(target_ + first, count, S(0)), constant.even);
     if constexpr (weighted) share *= load_first(share_.weights + first, count, S(0));
-    V slope = load_first(exponentials_ + first, count, S(0)) * static_cast<S>(terms.of_softmax) -
-              share * static_cast<S>(terms.of_share);
+    V slope = fused(load_first(exponentials_ + first, count, S(0)),
+                    repeat<V>(static_cast<S>(terms.of_softmax)),
+                    -(share * static_cast<S>(terms.of_share)));
     if (peak_.place - first < count) slope[peak_.place - first] = static_cast<S>(terms.at_peak);
     store_first(gradient + first, count, slope);
   }
@@ -461,7 +463,7 @@ class SoftTargetStrips {
                           S* exponentials, const S* shares) const {
     Stored* to = static_cast<Stored*>(rows_.gradient) + start_of(position);
     for (std::size_t c = 0; c < classes_; ++c) {
-      V slope = load(exponentials + c * n) * terms.of_softmax - load(shares + c * n) * terms.of_share;
+      V slope = fused(load(exponentials + c * n), terms.of_softmax, -(load(shares + c * n) * terms.of_share));
       slope = choose(place == static_cast<Element<I>>(c), terms.at_peak, slope);
       if constexpr (rows_in_memory) {
         store<false>(exponentials + c * n, slope);

@@ -36,6 +36,7 @@ enum class Storage { float32, float64, bfloat16, float16 };
   namespace name {                                                                         \
   double softmax_rows(const SoftmaxRows&, Storage, std::size_t first, std::size_t last);    \
   double softmax_positions(const SoftmaxRows&, Storage, std::size_t first, std::size_t last); \
+  double softmax_pairs(const SoftmaxRows&, Storage, std::size_t first, std::size_t last);   \
   double nll_rows(const SoftmaxRows&, Storage, std::size_t first, std::size_t last);        \
   }
 XENT_SOFTMAX_LOOPS(portable)

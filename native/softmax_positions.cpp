@@ -198,7 +198,7 @@ class Strips {
         if constexpr (smoothing) {
           const S weight = weights_ == nullptr ? S(1) : weights_[c];
           // A class without weight drops its term, however far its logit is.
-          if (weight != 0) apart += weight * (largest - x);
+          if (weight != 0) apart = fused(repeat<V>(weight), largest - x, apart);
         }
       }
       others.add(part);
@@ -215,7 +215,7 @@ class Strips {
     const V at_target = strip.terms.at_target;
     for (std::size_t c = 0; c < classes_; ++c) {
       V slope = load(exponentials + c * n) * of_softmax;
-      if constexpr (smoothing) slope -= of_class_weight * (weights_ == nullptr ? S(1) : weights_[c]);
+      if constexpr (smoothing) slope = fused(-of_class_weight, repeat<V>(weights_ == nullptr ? S(1) : weights_[c]), slope);
       slope = choose(target == static_cast<Element<I>>(c), at_target, slope);
       slope = choose(valid, slope, V{});
       if constexpr (rows_in_memory) {

@@ -195,7 +195,8 @@ XENT_INLINE RowTerms<V> terms_of(const SoftmaxRows& rows, const RowSums<V>& sums
     const S share = static_cast<S>(rows.label_smoothing / static_cast<double>(rows.classes));
     const S weights = static_cast<S>(rows.total_class_weight);
     of_class_weight += share;
-    loss += (log_of_total_less(sums, sums.reference) * weights + sums.distances) * share;
+    loss = fused(fused(log_of_total_less(sums, sums.reference), V{} + weights, sums.distances),
+                 V{} + share, loss);
     of_softmax += share * weights;
   }
   if (rows.z_loss != 0.0) {
@@ -208,9 +209,10 @@ XENT_INLINE RowTerms<V> terms_of(const SoftmaxRows& rows, const RowSums<V>& sums
   // (of_softmax - of_target) p_y - of_target (1 - p_y): no 1 - p_y is ever rounded.
   const V inverse = inverse_of(total), share = scale * inverse;
   const V share_of_total = share + remainder_of(scale, share, total) * inverse;
-  const V at_target = (of_softmax - of_target) * sums.target - of_target * sums.others;
+  const V at_target =
+      fused(of_softmax - of_target, sums.target, -(of_target * sums.others));
   return {product(row_weight, loss), of_softmax * share_of_total, scale * of_class_weight,
-          at_target * share_of_total - scale * of_class_weight * class_weight};
+          fused(at_target, share_of_total, -(scale * of_class_weight * class_weight))};
 }
 
 template <typename S>

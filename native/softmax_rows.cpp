@@ -308,7 +308,7 @@ class RowPipeline {
     V result = load_first(outgoing_ + i, count, S(0)) * of_softmax_;
     if constexpr (smoothing == Smoothing::uniform) result -= of_class_weight_;
     if constexpr (smoothing == Smoothing::weighted) {
-      result -= of_class_weight_ * load_first(weights_ + i, count, S(0));
+      result = fused(-of_class_weight_, load_first(weights_ + i, count, S(0)), result);
     }
     store_first(gradient_ + i, count, result);
     next_ += count;

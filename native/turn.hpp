@@ -13,7 +13,7 @@ class Turn {
   using V = Vector<Stored>;
   static constexpr std::size_t n = width<Stored>;
   // Up to here every class of every vector is permuted into place; beyond, elements are gathered.
-  static constexpr std::size_t most_permuted = 8;
+  static constexpr std::size_t most_permuted = 5;
   static constexpr std::size_t prefetch_bytes = 4096;
 
  public:

@@ -15,6 +15,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #define XENT_INLINE inline __attribute__((always_inline))
@@ -300,6 +302,8 @@ XENT_INLINE floats fused(floats a, floats b, floats c) {
   return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__FMA__)
   return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  return (floats)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
   return a * b + c;
 #endif
@@ -309,18 +313,30 @@ XENT_INLINE doubles fused(doubles a, doubles b, doubles c) {
   return (doubles)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
 #elif defined(__FMA__)
   return (doubles)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+  return (doubles)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 #else
   return a * b + c;
 #endif
 }
 
-// 1 / b to about 2^-27 for normal b, not a number for 0: the hardware's division takes 16 cycles.
-XENT_INLINE floats inverse_of(floats b) {
+// 1 / b to about 2^-14 for normal b, not a number for 0: the hardware's division takes 16 cycles.
+XENT_INLINE floats estimate_of_inverse(floats b) {
 #if defined(__AVX512F__)
-  const floats estimate = (floats)_mm512_rcp14_ps((__m512)b);
-  return fused(estimate, fused(-b, estimate, repeat<floats>(1.0f)), estimate);
+  return (floats)_mm512_rcp14_ps((__m512)b);
 #else
   return 1.0f / b;
+#endif
+}
+XENT_INLINE doubles estimate_of_inverse(doubles b) { return 1.0 / b; }
+
+// The same to about 2^-27.
+XENT_INLINE floats inverse_of(floats b) {
+  const floats estimate = estimate_of_inverse(b);
+#if defined(__AVX512F__)
+  return fused(estimate, fused(-b, estimate, repeat<floats>(1.0f)), estimate);
+#else
+  return estimate;
 #endif
 }
 XENT_INLINE doubles inverse_of(doubles b) { return 1.0 / b; }
@@ -350,6 +366,17 @@ XENT_INLINE doubles larger(doubles a, doubles b) {
 #else
   return choose(a > b, a, b);
 #endif
+}
+
+// By the bit of the sign, which zeros have too.
+XENT_INLINE int32s is_signed(floats a) { return (int32s)a < 0; }
+XENT_INLINE int64s is_signed(doubles a) { return (int64s)a < 0; }
+// a with its sign turned where b's is minus.
+XENT_INLINE floats turned_by(floats b, floats a) {
+  return (floats)((int32s)a ^ ((int32s)b & std::numeric_limits<std::int32_t>::min()));
+}
+XENT_INLINE doubles turned_by(doubles b, doubles a) {
+  return (doubles)((int64s)a ^ ((int64s)b & std::numeric_limits<std::int64_t>::min()));
 }
 
 XENT_INLINE floats absolute(floats a) { return (floats)((int32s)a & 0x7fffffff); }
