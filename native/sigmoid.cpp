@@ -7,7 +7,7 @@
 namespace xent::XENT_INSTRUCTION_SET {
 namespace {
 
-constexpr std::size_t prefetch_bytes = 768, prefetch_far_bytes = 4096;
+constexpr std::size_t prefetch_bytes = 2048, prefetch_far_bytes = 12288;
 // Vectors of losses that are added before they join a sum in double.
 constexpr std::size_t vectors_together = 16;
 

@@ -17,8 +17,8 @@ constexpr std::size_t accumulators = 4;
 template <typename S>
 constexpr std::size_t block_size = std::is_same_v<S, double> ? 256 : 1024;
 // Two distances, into the first and into the second cache: the hardware's own prefetching ends with
-// each page. Measured on an Intel server: 1.36 copies with either alone, 1.29 with both.
-constexpr std::size_t prefetch_bytes = 768, prefetch_far_bytes = 4096;
+// each page. Measured on an Intel server: 4 KiB ahead alone is a tenth slower, 2 KiB a sixth.
+constexpr std::size_t prefetch_bytes = 2048, prefetch_far_bytes = 12288;
 constexpr std::size_t line = 64;  // bytes of a cache line
 constexpr double log2_of_e = 1.44269504088896340736;
 
