@@ -1,14 +1,8 @@
 // Log-probabilities of rows with a class index each: one is read, and one slope is not zero.
-#include "softmax.hpp"
-#include "vector.hpp"
+#include "softmax_row.hpp"
 
 namespace xent::XENT_INSTRUCTION_SET {
 namespace {
-
-template <typename S>
-inline double weight_at(const void* weights, std::size_t i) {
-  return weights == nullptr ? 1.0 : static_cast<const S*>(weights)[i];
-}
 
 template <typename Stored>
 double run_nll(const SoftmaxRows& rows, std::size_t first, std::size_t last) {
@@ -25,7 +19,8 @@ double run_nll(const SoftmaxRows& rows, std::size_t first, std::size_t last) {
     if (target != rows.ignore_index) {
       const std::size_t c = static_cast<std::size_t>(target);
       const std::size_t place = start + c * rows.positions;
-      const double weight = weight_at<S>(rows.class_weight, c) * weight_at<S>(rows.row_weight, row);
+      const double weight = static_cast<double>(weight_at<S>(rows.class_weight, c)) *
+                            weight_at<S>(rows.row_weight, row);
       // A weight of 0 drops its term, even an infinite one.
       loss = weight == 0.0 ? 0.0 : -weight * static_cast<double>(widen(input[place]));
       // The gradient comes zeroed.

@@ -24,6 +24,29 @@ XENT_INLINE void prefetch_both(const void* address) {
   prefetch_far(static_cast<const char*>(address) + far_bytes);
 }
 
+// Sums over a block run in as many chains of additions as the registers hold, short ones, which are
+// then added up with compensation.
+constexpr std::size_t chains = vector_bytes == 64 ? 4 : 2, chain_length = 8;
+
+// Takes whole vectors from `i` on, as many as belong to one addition of the chains; returns where
+// the next begins.
+template <std::size_t n, typename Take>
+XENT_INLINE std::size_t take_chains(std::size_t i, std::size_t last, const Take& take_at) {
+  constexpr std::size_t step = chains * n;
+  const std::size_t stop = last - i < chain_length * step ? last : i + chain_length * step;
+  for (; i + step <= stop; i += step) {
+    for (std::size_t a = 0; a < chains; ++a) take_at(i + a * n, a);
+  }
+  for (; i + n <= stop; i += n) take_at(i, 0);
+  return i;
+}
+
+template <typename V>
+XENT_INLINE V sum_of_chains(const V (&parts)[chains]) {
+  if constexpr (chains == 2) return parts[0] + parts[1];
+  else return (parts[0] + parts[1]) + (parts[2] + parts[3]);
+}
+
 // log(1 + others / term), which is log_sum_exp less the largest logit, whose term it is.
 inline double rest_of(double others, double term) {
   const double ratio = others / term;

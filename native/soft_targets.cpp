@@ -80,9 +80,6 @@ class SoftTargetPipeline {
   using V = Vector<Stored>;
   using I = Integers<Stored>;
   static constexpr std::size_t n = width<Stored>;
-  // As many chains of additions as the registers hold, short ones, added up with compensation.
-  static constexpr std::size_t chains = vector_bytes == 64 ? 4 : 2;
-  static constexpr std::size_t step = chains * n, chain_length = 8;
 
  public:
   SoftTargetPipeline(const SoftTargetRows& rows, void* scratch)
@@ -224,21 +221,12 @@ class SoftTargetPipeline {
         shares[a] += share;
         distances[a] = add_distance(share, constant.reference - x, distances[a]);
       };
-      const std::size_t stop = last - i < chain_length * step ? last : i + chain_length * step;
-      for (; i + step <= stop; i += step) {
-        for (std::size_t a = 0; a < chains; ++a) take_at(i + a * n, a);
-      }
-      for (; i + n <= stop; i += n) take_at(i, 0);
+      i = take_chains<n>(i, last, take_at);
       sums.others.add(sum_of_chains(others));
       sums.shares.add(sum_of_chains(shares));
       sums.distances.add(sum_of_chains(distances));
     }
     if (i < last) read_some(i, last - i, nowhere, sums);
-  }
-
-  static XENT_INLINE V sum_of_chains(const V (&parts)[chains]) {
-    if constexpr (chains == 2) return parts[0] + parts[1];
-    else return (parts[0] + parts[1]) + (parts[2] + parts[3]);
   }
 
   // The first of a vector, without the lane of the largest logit.
