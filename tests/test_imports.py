@@ -40,7 +40,9 @@ def test_import_costs_nothing():
     assert imported("import xent, xent._errors, xent.cli") == []
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["demo", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["compare", "--help"], ["demo", "--help"], ["report", "--help"]]
+)
 def test_help_costs_nothing(arguments):
     assert imported(QUIETLY.format(arguments=arguments)) == []
 
@@ -49,7 +51,15 @@ def test_links_and_scores_need_no_torch():
     assert "torch" not in imported("import xent; xent.LINKS; import xent.scoring")
 
 
-def test_a_demo_needs_no_tables_and_no_plots():
-    loaded = imported(QUIETLY.format(arguments=["demo", "--seeds", "1"]))
+def test_a_demo_needs_no_tables_and_without_a_report_no_plots():
+    arguments = ["demo", "--seeds", "1", "--json"]
+    loaded = imported(QUIETLY.format(arguments=arguments))
     assert not {"pandas", "sklearn", "matplotlib", "jinja2", "pyarrow"} & set(loaded)
-    assert {"torch", "numpy", "rich"} <= set(loaded)
+    assert {"torch", "numpy"} <= set(loaded)
+
+
+def test_a_report_needs_no_torch(tmp_path):
+    imported(QUIETLY.format(arguments=["demo", "--seeds", "1", "--out", str(tmp_path)]))
+    loaded = imported(QUIETLY.format(arguments=["report", str(tmp_path)]))
+    assert not {"torch", "pandas", "sklearn", "pyarrow"} & set(loaded)
+    assert {"numpy", "matplotlib", "jinja2"} <= set(loaded)

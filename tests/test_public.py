@@ -19,10 +19,14 @@ FACE = [
     "InputError",
     "Link",
     "MissingExtraError",
+    "PredictionComparison",
+    "Sweep",
     "XentError",
     "__version__",
     "compare",
+    "compare_predictions",
     "empty_cache",
+    "sweep",
 ]
 
 
@@ -84,7 +88,9 @@ def arguments_of(value):
     "name",
     [
         "compare",
+        "sweep",
         "Comparison",
+        "Sweep",
         "ContractError",
         "Formulation",
         "Link",

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from xent.kernels import empty_cache as empty_cache
     from xent.study import Comparison as Comparison
     from xent.study import Formulation as Formulation
+    from xent.study import PredictionComparison as PredictionComparison
+    from xent.study import Sweep as Sweep
     from xent.study import compare as compare
+    from xent.study import compare_predictions as compare_predictions
+    from xent.study import sweep as sweep
 
 __version__ = "0.1.0"
 
@@ -28,12 +32,16 @@ _HOMES = {
     "Formulation": "xent.study",
     "ContractError": "xent._errors",
     "InputError": "xent._errors",
+    "Sweep": "xent.study",
     "LINKS": "xent._links",
     "Link": "xent._links",
     "MissingExtraError": "xent._errors",
+    "PredictionComparison": "xent.study",
     "XentError": "xent._errors",
     "compare": "xent.study",
+    "compare_predictions": "xent.study",
     "empty_cache": "xent.kernels",
+    "sweep": "xent.study",
 }
 
 __all__ = [
@@ -44,10 +52,14 @@ __all__ = [
     "InputError",
     "Link",
     "MissingExtraError",
+    "PredictionComparison",
+    "Sweep",
     "XentError",
     "__version__",
     "compare",
+    "compare_predictions",
     "empty_cache",
+    "sweep",
 ]
 
 

@@ -24,6 +24,9 @@ def run_as_process(*arguments, cwd=None):
     )  # fmt: skip
 
 
+NOTHING_WRITTEN = "Nothing was written; --out FOLDER keeps report, results and trials.\n"
+
+
 def assert_reads_well(text):
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 80
@@ -38,6 +41,7 @@ def assert_reads_well(text):
         (DATA, "-f", "bce,ce2+smoothing=0.05+focal=0.5+weights=balanced"),
         (DATA, "--model", "mlp", "--widths", "4,3", "--batch-size", "50"),
         ("sklearn:iris", "--converge"),
+        (DATA, "--splits", "2"),
         ("sklearn:wine",),
         (DATA, "--optimizer", "lbfgs", "--lr", "1"),
     ],
@@ -48,7 +52,7 @@ def test_reads_at_80_columns(arguments):
     assert ended.code == 0
     assert_reads_well(ended.out)
     assert "log loss" in ended.out
-    assert ended.err == "Nothing was written; --out FOLDER keeps results, curves and trials.\n"
+    assert ended.err == NOTHING_WRITTEN
 
 
 def test_reads_at_80_columns_with_long_names(tmp_path):
@@ -87,15 +91,16 @@ def test_json_is_all_that_is_printed():
     assert ended.err == ""
     document = json.loads(ended.out)
     assert list(document["formulations"]) == ["bce", "ce1", "ce2"]
-    assert document["schema_version"] == "1.0"
+    assert document["schema_version"] == "1.1"
 
 
 def test_out(tmp_path):
     ended = xent("compare", DATA, *OPTIONS, "--out", tmp_path / "run")
     assert ended.code == 0
-    assert ended.err == f"Written: {tmp_path / 'run'}/results.json, learning-curves.svg, trials/\n"
+    kept = "report.html, results.json, trials.jsonl, trials/"
+    assert ended.err == f"Written: {tmp_path / 'run'}/{kept}\n"
     names = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert names == ["learning-curves.svg", "results.json", "trials"]
+    assert names == ["report.html", "results.json", "trials", "trials.jsonl"]
     assert len(list((tmp_path / "run" / "trials").iterdir())) == 6
 
 
@@ -123,7 +128,7 @@ def test_every_option_reaches_the_study(tmp_path):
     spec = json.loads(ended.out)["spec"]
     assert spec["data"] == {
         "source": str(tmp_path / "data.csv"), "target": "y", "test": 0.3, "validation": 0.2,
-        "stratify": False, "group": "site", "weight": "times", "positive": "a",
+        "stratify": False, "group": "site", "groups": None, "weight": "times", "positive": "a",
         "classes": ["a", "b"], "drop": ["z"], "split_seed": 4, "standardize": False,
     }  # fmt: skip
     assert spec["model"] == {"kind": "mlp", "widths": [4, 2], "head": None, "factory": None}
@@ -191,3 +196,25 @@ def test_a_module_beside_the_data_can_be_named(tmp_path):
     )  # fmt: skip
     assert done.stderr == ""
     assert done.returncode == 0
+
+
+def test_splits():
+    ended = xent("compare", DATA, "--splits", "3", "--epochs", "3", "-f", "bce,ce2")
+    flowing = " ".join(ended.out.split())
+    assert "3 random splits, a seed each, paired: same split, batch order and starting" in flowing
+    assert "The data above and the coefficients are the first split's." in flowing
+    assert "mean over 3 splits (± SE, as if they shared no rows)" in flowing
+    ended = xent("compare", DATA, "--splits", "5x2", "--epochs", "3", "-f", "bce,ce2", "--json")
+    assert json.loads(ended.out)["spec"]["seeds"] == list(range(10))
+    ended = xent("compare", DATA, "--splits", "3", "--seeds", "5")
+    assert ended.err == (
+        "Error: --seeds must be left out, or 3, with --splits 3: each split has one seed; got 5. "
+        "Leave it out.\n"
+    )
+
+
+def test_what_was_finished_is_said(tmp_path):
+    for taken in (False, True):
+        ended = xent("compare", DATA, *OPTIONS, "-f", "bce,ce2", "--out", tmp_path / "run")
+        said = "4 of 4 trials were finished in the folder before and are not trained again."
+        assert (said in " ".join(ended.out.split())) == taken

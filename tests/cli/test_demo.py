@@ -1,6 +1,7 @@
 """``xent demo``: the figures of the BCE-versus-CE study, and how they are printed."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,7 +34,10 @@ def test_reads_at_80_columns_without_colours(printed):
     assert printed.code == 0
     assert max(map(len, printed.out.splitlines())) <= 80
     assert "\x1b" not in printed.out
-    assert printed.err == "Nothing was written; --out FOLDER keeps results, curves and trials.\n"
+    said = printed.err.removeprefix("Report: ")
+    assert said.endswith(" (--out FOLDER keeps everything)\n")
+    report = Path(said.removesuffix(" (--out FOLDER keeps everything)\n"))
+    assert "bce-versus-ce" in report.read_text(encoding="utf-8")
 
 
 def test_says_how_far_from_converged(printed):

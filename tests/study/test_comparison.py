@@ -61,7 +61,7 @@ def test_summary(comparison):
 def test_trials(comparison):
     trials = comparison.trials
     assert list(trials.columns) == [
-        "key", "formulation", "seed", "status", "objective", "objective_reproduced",
+        "key", "formulation", "seed", "split", "status", "objective", "objective_reproduced",
         "gradient_norm", "train_log_loss", "validation_log_loss", "distance", "test_log_loss",
         "test_log_loss_se", "recovered_log_loss",
     ]  # fmt: skip

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas
 import pytest
+from markupsafe import escape
 
 from xent.study import BUILT_IN, compare
 
@@ -82,3 +83,9 @@ def test_a_diverged_study_is_shown():
     html = comparison._repr_html_()
     assert "training-diverged" in html
     assert "nan" not in "".join(parse(html.split("<svg")[0]).text)
+
+
+def test_verdicts_are_shown(hostile):
+    html = hostile._repr_html_()
+    for pair in hostile.pairs:
+        assert escape(pair.sentence) in html

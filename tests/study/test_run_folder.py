@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from xent._errors import InputError
+from xent.report import write
 from xent.study import BUILT_IN, compare
-from xent.study._curves import draw_curves
+from xent.study._run import Interrupted
 
 DATA = "synthetic:n=300,features=3,seed=5"
 
@@ -33,10 +34,10 @@ def test_files(kept):
     assert len(keys) == 4
     assert {path.name for path in (folder / "trials").iterdir()} == {f"{key}.npz" for key in keys}
     assert {path.name for path in folder.iterdir()} == {
-        "results.json", "learning-curves.svg", "trials",
+        "results.json", "report.html", "trials", "trials.jsonl",
     }  # fmt: skip
     assert json.loads((folder / "results.json").read_text()) == comparison.to_dict()
-    assert (folder / "learning-curves.svg").read_text() == draw_curves(comparison)
+    assert (folder / "report.html").read_text(encoding="utf-8") == comparison.to_html()
 
 
 def test_trials_reproduce_the_reported_losses(kept):
@@ -138,7 +139,8 @@ def test_a_rerun_writes_the_same_trials(kept, tmp_path):
             first, second = load(folder, trial), load(tmp_path, trial)
             assert set(first) == set(second)
             for name, array in first.items():
-                np.testing.assert_array_equal(array, second[name])
+                if not name.startswith("seconds/"):
+                    np.testing.assert_array_equal(array, second[name])
 
 
 def test_an_interrupted_trial_leaves_no_half_written_file(tmp_path, monkeypatch):
@@ -152,24 +154,43 @@ def test_an_interrupted_trial_leaves_no_half_written_file(tmp_path, monkeypatch)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(np, "savez", fail_at_the_third)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match=r"^2 of 4 trials are finished$") as stop:
         compare(DATA, seeds=2, epochs=1, formulations="bce,ce2", out=tmp_path)
-    left = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(left) == 2
+    left = list((tmp_path / "trials").iterdir())
+    assert {path.stem for path in left} == {
+        trial.key for trial in stop.value.comparison["bce"].trials
+    }
     for path in left:
         with np.load(path) as archive:
             assert archive["log_probabilities"].shape == (60, 2)
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Interrupted: 2 of 4 trials are finished" in report
 
 
-def test_results_come_last(tmp_path, monkeypatch):
+def test_the_report_comes_after_the_results_that_it_can_be_made_of_again(tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("xent.study._curves.draw_curves", fail)
+    monkeypatch.setattr("xent.study._report_page.report_page", fail)
     with pytest.raises(KeyboardInterrupt):
         compare(DATA, seeds=1, epochs=1, formulations="bce", out=tmp_path)
-    left = [path.suffix for path in tmp_path.rglob("*") if path.is_file()]
-    assert left == [".npz"]
+    left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"results.json", "trials.jsonl"} < set(left)
+    assert "report.html" not in left
+
+
+def test_the_report_can_be_made_again_without_the_data(kept):
+    folder, _ = kept
+    page = (folder / "report.html").read_bytes()
+    assert write(folder).read_bytes() == page
+
+
+def test_a_report_to_a_place_of_ones_own(kept, tmp_path):
+    _, comparison = kept
+    page = comparison.to_html(tmp_path / "deep" / "page.html")
+    assert (tmp_path / "deep" / "page.html").read_text(encoding="utf-8") == page
+    with pytest.raises(InputError, match="report: file must be one that can be written"):
+        comparison.to_html(tmp_path)
 
 
 def test_a_loss_that_raises_late_leaves_the_finished_trials_and_no_results(tmp_path):
@@ -185,14 +206,14 @@ def test_a_loss_that_raises_late_leaves_the_finished_trials_and_no_results(tmp_p
     with pytest.raises(InputError, match="ValueError: no more"):
         compare(DATA, seeds=2, epochs=4, formulations=["bce", own], out=tmp_path)
     left = [path.suffix for path in tmp_path.rglob("*") if path.is_file()]
-    assert left == [".npz", ".npz"]
+    assert sorted(left) == [".jsonl", ".npz", ".npz"]
 
 
 def test_a_failed_run_makes_no_folder(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("xent.study._run.run_tasks", fail)
+    monkeypatch.setattr("xent.study._trials.run_tasks", fail)
     with pytest.raises(KeyboardInterrupt):
         compare(DATA, seeds=1, epochs=1, out=tmp_path / "new")
     assert not (tmp_path / "new").exists()

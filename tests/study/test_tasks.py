@@ -169,7 +169,7 @@ def test_the_first_failure_stops_the_rest():
 
     executor = Refusing()
     with pytest.raises(RuntimeError, match="the cluster is gone"):
-        list(run_tasks(["a", "b", "c"], None, executor))
+        list(run_tasks([(name, None) for name in "abc"], executor))
     assert [future.cancelled() for future in executor.futures] == [False, True, True]
 
 

@@ -24,6 +24,7 @@ BAD_INPUT, INTERNAL, INTERRUPTED = 2, 70, 130
 _COMMANDS = {
     "compare": ("xent.cli._compare", "Train one model under several losses and compare them."),
     "demo": ("xent.cli._demo", "The BCE-versus-CE study, run again and scored right."),
+    "report": ("xent.cli._report", "The report of a run, made again from its folder."),
 }
 
 

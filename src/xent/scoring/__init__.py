@@ -18,6 +18,7 @@ from xent.scoring._findings import finding as finding
 from xent.scoring._histogram import NATIVE as NATIVE
 from xent.scoring._histogram import Histogram as Histogram
 from xent.scoring._partials import Partials as Partials
+from xent.scoring._partials import reliability_histogram as reliability_histogram
 from xent.scoring._partials import wilson_interval as wilson_interval
 from xent.scoring._recalibration import Recalibration as Recalibration
 from xent.scoring._recalibration import recalibration as recalibration

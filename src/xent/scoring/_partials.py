@@ -230,6 +230,25 @@ def _infinite_rows(losses: Array, weight: Array | None) -> int:
     return int(np.count_nonzero(infinite if weight is None else infinite & (weight > 0.0)))
 
 
+def reliability_histogram(
+    log_probabilities: Array, target: Target, weight: Array | None = None
+) -> Histogram:
+    """The fine histogram that calibration is read from, of rows that have been checked.
+
+    Args:
+        log_probabilities: ``(rows, classes)``; of two classes the second's probability counts, of
+            more the largest.
+        target: ``(rows,)``, the column of each row's true class.
+        weight: ``(rows,)``; None counts each row once.
+
+    >>> rows = np.log([[0.5, 0.5], [0.25, 0.75]])
+    >>> reliability_histogram(rows, np.array([0, 1])).label_weight.sum()
+    np.float64(1.0)
+    """
+    correct = _most_probable(log_probabilities) == target
+    return _histogram(log_probabilities, np.exp(log_probabilities), target, weight, correct)
+
+
 def _histogram(
     log_probabilities: Array,
     probabilities: Array,

@@ -100,18 +100,6 @@ def _nearest(name: str, names: Iterable[str]) -> str | None:
     return by_lower_case[matches[0]] if matches else None
 
 
-def printable(text: str) -> str:
-    r"""Escape what terminals obey, XML can't hold or nobody can see: names come from the data.
-
-    >>> printable("a\x1b[31m\n")
-    'a\\x1b[31m\\n'
-    """
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )
-
-
 def quoted(name: str, longest: int = 40) -> str:
     """Quote a name on one line: control characters are escaped and long names cut.
 

@@ -17,7 +17,7 @@ from xent.study._formulations import Formulation
 from xent.study._models import Factory, ModelSpec
 from xent.study._run import run_study
 from xent.study._sources import table_of
-from xent.study._spec import StudySpec
+from xent.study._spec import StudySpec, default_seeds
 from xent.study._training import TrainingSpec
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def compare(
     target: str | None = None,
     *,
     formulations: str | Sequence[str | Formulation] = (),
-    seeds: int | Sequence[int] = 10,
+    seeds: int | Sequence[int] | None = None,
+    splits: int | str = 1,
     model: str | Factory = "linear",
     widths: Sequence[int] = (),
     head: str | None = None,
@@ -37,6 +38,7 @@ def compare(
     validation: float = 0.1,
     stratify: bool = True,
     group: str | None = None,
+    groups: str | None = None,
     weight: str | None = None,
     positive: str | None = None,
     classes: Sequence[str] = (),
@@ -54,6 +56,9 @@ def compare(
     protocol: str = "as-written",
     device: str = "cpu",
     dtype: str = "float32",
+    question: str | None = None,
+    margin: float | None = None,
+    level: float = 0.95,
     out: str | PathLike[str] | None = None,
     jobs: int = 1,
     executor: Executor | None = None,
@@ -71,7 +76,9 @@ def compare(
         target: column of classes (files and DataFrames).
         formulations: names such as ``"bce"`` or ``"ce2+smoothing=0.1"``, or ``Formulation``
             objects; by default ``bce, ce1, ce2`` for two classes and ``ce, ovr`` for more.
-        seeds: how many (0, 1, ...), or which.
+        seeds: how many (0, 1, ...), or which; 10 by default, with splits one for each.
+        splits: how many random splits of the rows, decided by ``split_seed + 0, 1, ...``, or
+            ``"5x2"``: five times two halves.
         model: ``"linear"``, ``"mlp"``, ``"package.module:factory"`` or a factory
             ``(n_features, n_outputs) -> nn.Module``.
         widths: hidden widths of an mlp.
@@ -80,6 +87,8 @@ def compare(
         validation: fraction of the rows for validation curves; 0 for none.
         stratify: keep the classes' shares in every part.
         group: column; rows that share its value stay in one part.
+        groups: column; rows that share its value share an error, so that standard errors are of
+            these clusters. By default those of ``group``.
         weight: column of sample weights.
         positive: the class of two that becomes class 1.
         classes: keep only rows of these classes.
@@ -97,7 +106,13 @@ def compare(
         protocol: ``as-written``, or ``matched``: steps that are equal in log-odds.
         device: where to train.
         dtype: ``float32`` or ``float64``.
-        out: folder to keep results, curves and trials in; None keeps nothing.
+        question: what the pairs answer: ``fitted`` (do these models differ?) or ``procedure`` (do
+            the ways of training differ?), by default the latter with several seeds or splits.
+        margin: the largest difference of log loss, in nats, that does not matter; None takes 2 %
+            of the skill on the validation rows.
+        level: confidence level of intervals; tests are at 1 - level.
+        out: folder to keep results, curves and trials in; None keeps nothing. Trials that are
+            finished there are not trained again.
         jobs: processes for tasks (a formulation each, or a seed each for modules).
         executor: any ``concurrent.futures.Executor`` instead of ``jobs``.
         progress: called with what is being done and the fraction that is done.
@@ -108,6 +123,7 @@ def compare(
 
     Raises:
         InputError: anything that can't be used, in one line; nothing is written then.
+        Interrupted: a KeyboardInterrupt where there is a folder, which has the results so far.
 
     >>> result = compare("synthetic:n=400,features=2", seeds=2, epochs=5)
     >>> result.summary[["formulation", "log_loss"]].shape
@@ -122,6 +138,7 @@ def compare(
             validation=validation,
             stratify=stratify,
             group=group,
+            groups=groups,
             weight=weight,
             positive=positive,
             classes=_names("classes", classes),
@@ -130,7 +147,10 @@ def compare(
             standardize=standardize,
         ),
         formulations=_formulations(formulations),
-        seeds=_whole_numbers("seeds", range(seeds) if isinstance(seeds, int) else seeds),
+        seeds=_seeds(seeds, splits),
+        question=question,
+        margin=margin,
+        level=level,
         model=_model(model, widths, head),
         training=TrainingSpec(
             optimizer=optimizer,
@@ -145,6 +165,7 @@ def compare(
             device=device,
             dtype=dtype,
         ),
+        splits=splits,
     )
     return run_study(
         spec,
@@ -173,6 +194,12 @@ def _formulations(given: str | Sequence[str | Formulation]) -> tuple[str | Formu
     if isinstance(given, str):
         return tuple(name.strip() for name in given.split(",") if name.strip())
     return (given,) if isinstance(given, Formulation) else tuple(given)
+
+
+def _seeds(given: int | Sequence[int] | None, splits: int | str) -> tuple[int, ...]:
+    if given is None:
+        return default_seeds(splits)
+    return _whole_numbers("seeds", range(given) if isinstance(given, int) else given)
 
 
 def _model(model: str | Factory, widths: Sequence[int], head: str | None) -> ModelSpec:

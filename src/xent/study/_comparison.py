@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +14,9 @@ from xent.scoring import Finding, Scores
 from xent.study._dataset import Dataset
 from xent.study._evaluation import Trial
 from xent.study._formulations import Formulation
+from xent.study._intervals import MetricInterval
 from xent.study._maximum_likelihood import MaximumLikelihood
+from xent.study._pairs import FITTED, Margin, Pair
 from xent.study._spec import StudySpec
 
 if TYPE_CHECKING:
@@ -201,14 +205,22 @@ class Comparison:
 
     Args:
         spec: what was asked for.
-        dataset: the data as they were used.
+        dataset: the data as they were used; with several splits, the first.
         formulations: one result for each, in the order asked for.
-        baselines: prior, truth and maximum likelihood.
+        baselines: prior, truth and maximum likelihood; means over the splits.
         likelihood: maximum likelihood of the linear model, or why there is none; None for other
-            models.
+            models. With several splits, the first one's.
         findings: of all trials, merged over seeds, errors first.
         environment: versions, device, threads.
         seconds: wall time of the whole study.
+        splits: the data of every split, ``dataset`` first; trials name theirs by position.
+        planned: how many trials were to be finished.
+        taken: how many of them were finished in the folder before, and not trained again.
+        question: ``fitted`` or ``procedure``: what the pairs answer.
+        margin: the largest difference of log loss that does not matter, and where it comes from.
+        pairs: every two formulations compared, the later one minus the earlier one.
+        intervals: by formulation: every metric with its confidence interval.
+        rules: the question and the rule of the verdicts, in sentences.
     """
 
     spec: StudySpec
@@ -219,11 +231,20 @@ class Comparison:
     findings: tuple[Finding, ...]
     environment: dict[str, str | int | bool]
     seconds: float
+    splits: tuple[Dataset, ...] = ()
+    planned: int = 0
+    taken: int = 0
+    question: str = FITTED
+    margin: Margin | None = None
+    pairs: tuple[Pair, ...] = ()
+    intervals: Mapping[str, tuple[MetricInterval, ...]] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         names = ", ".join(result.name for result in self.formulations)
-        seeds = f"{len(self.spec.seeds)} seed{'s' * (len(self.spec.seeds) > 1)}"
-        return f"<Comparison of {names} on {self.dataset.name}: {seeds}>"
+        unit = "split" if self.spec.n_splits > 1 else "seed"
+        units = f"{len(self.spec.seeds)} {unit}{'s' * (len(self.spec.seeds) > 1)}"
+        return f"<Comparison of {names} on {self.dataset.name}: {units}>"
 
     def __getitem__(self, name: str) -> FormulationResult:
         """Return the result of the formulation of that name."""
@@ -231,6 +252,18 @@ class Comparison:
             if result.name == name:
                 return result
         raise KeyError(name)
+
+    @property
+    def done(self) -> int:
+        """How many trials are finished; fewer than planned in a study that was interrupted."""
+        return sum(len(result.trials) for result in self.formulations)
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``interrupted``, or ``failed`` by a finding of level error."""
+        if self.done < self.planned:
+            return "interrupted"
+        return "finished" if self.ok else "failed"
 
     @property
     def ok(self) -> bool:
@@ -269,7 +302,7 @@ class Comparison:
         import pandas as pd
 
         columns = (
-            "key", "formulation", "seed", "status", "objective", "objective_reproduced",
+            "key", "formulation", "seed", "split", "status", "objective", "objective_reproduced",
             "gradient_norm", "train_log_loss", "validation_log_loss", "distance",
         )  # fmt: skip
         return pd.DataFrame(
@@ -341,6 +374,23 @@ class Comparison:
         from xent.study._results import results
 
         return results(self)
+
+    def to_html(self, path: str | PathLike[str] | None = None) -> str:
+        """The report as one HTML page that needs no network and no script.
+
+        Args:
+            path: a file to write it to as well.
+
+        Raises:
+            InputError: if that can't be written.
+        """
+        from xent.report import write_page
+        from xent.study._report_page import report_page
+
+        page = report_page(self)
+        if path is not None:
+            write_page(Path(path), page)
+        return page
 
     def _repr_html_(self) -> str:
         from xent.study._notebook import render

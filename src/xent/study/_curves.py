@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent._links import Array
-from xent.study._columns import printable
+from xent._text import printable
 from xent.study._comparison import Comparison
 
 if TYPE_CHECKING:

@@ -26,7 +26,13 @@ from xent.study._columns import (
 )
 from xent.study._encoding import Encoding, Selection, encode, fit_encoding, mean_and_deviation
 from xent.study._giveaways import LeakWarning, find_giveaways
-from xent.study._parts import PartRows, check_fractions, count_repeated_rows, split_rows
+from xent.study._parts import (
+    PartRows,
+    check_fractions,
+    count_repeated_rows,
+    exchange_halves,
+    split_rows,
+)
 from xent.study._roles import Roles, assign_roles, check_groups_apart, groups_of, weights_of
 from xent.study._sources import read_table
 from xent.study._synthetic import (
@@ -38,7 +44,7 @@ from xent.study._synthetic import (
 )
 from xent.study._target import Target, encode_target, encode_test_target
 
-_STUDY = "bce-versus-ce"
+STUDY = "bce-versus-ce"
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class DataSpec:
         stratify: whether each part has the classes in proportion.
         group: a column; rows that share its value stay in one part, and a test file must have
             other values.
+        groups: a column; rows that share its value share an error, so that standard errors are of
+            these clusters. By default those of ``group``.
         weight: a column of sample weights, at least 0, not all 0 in any class; their unit does
             not matter.
         positive: the class of two that becomes class 1; default the last of the sorted classes.
@@ -70,6 +78,7 @@ class DataSpec:
     validation: float = 0.1
     stratify: bool = True
     group: str | None = None
+    groups: str | None = None
     weight: str | None = None
     positive: str | None = None
     classes: tuple[str, ...] = ()
@@ -90,12 +99,15 @@ class Part:
             standard errors are based on.
         row_ids: ``(rows,)`` int64 row numbers in the source, from 0; those of a test file count
             from 0 in that file.
+        groups: ``(rows,)`` int64 clusters of rows that share an error, from 0 without gaps; None
+            where every row has its own.
     """
 
     features: Array
     target: NDArray[np.int64]
     weight: Array | None
     row_ids: NDArray[np.int64]
+    groups: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +175,7 @@ class Dataset:
         return {name: part for name, part in parts.items() if part is not None}
 
 
-def load_dataset(spec: DataSpec, table: Table | None = None) -> Dataset:
+def load_dataset(spec: DataSpec, table: Table | None = None, *, exchanged: bool = False) -> Dataset:
     """Read the data and make them ready: classes numbered, rows split, features encoded.
 
     The result depends on the spec and the data alone, not on NumPy's global state.
@@ -171,6 +183,7 @@ def load_dataset(spec: DataSpec, table: Table | None = None) -> Dataset:
     Args:
         spec: which data, and how to use them.
         table: the data where they are in memory (:func:`table_of`); ``spec.source`` is not read.
+        exchanged: test on the rows that would train and the other way round, for two halves.
 
     Raises:
         InputError: the source, a column or an option can't be used; the message says which.
@@ -181,13 +194,13 @@ def load_dataset(spec: DataSpec, table: Table | None = None) -> Dataset:
     {'train': (70, 2), 'validation': (10, 2), 'test': (20, 2)}
     """
     if table is not None:
-        dataset = _load_table(spec, table)
-    elif spec.source == _STUDY:
+        dataset = _load_table(spec, table, exchanged)
+    elif spec.source == STUDY:
         dataset = _load_study(spec)
     elif is_synthetic(spec.source):
-        dataset = _load_synthetic(spec)
+        dataset = _load_synthetic(spec, exchanged)
     else:
-        dataset = _load_table(spec, None)
+        dataset = _load_table(spec, None, exchanged)
     return replace(dataset, fingerprint=_fingerprint(dataset))
 
 
@@ -197,10 +210,10 @@ def _load_study(spec: DataSpec) -> Dataset:
     half = data.target.size // 2
     rows = PartRows(np.arange(half), np.arange(0), np.arange(half, 2 * half))
     note = f"the first {half:,} rows train and the last {half:,} test, as in the study"
-    return _assemble_synthetic(_STUDY, spec, data, rows, standardize=False, notes=(note,))
+    return _assemble_synthetic(STUDY, spec, data, rows, standardize=False, notes=(note,))
 
 
-def _load_synthetic(spec: DataSpec) -> Dataset:
+def _load_synthetic(spec: DataSpec, exchanged: bool) -> Dataset:
     _refuse_columns(spec)
     synthetic = parse_synthetic(spec.source)
     if isinstance(spec.test, str):
@@ -221,12 +234,7 @@ def _load_synthetic(spec: DataSpec) -> Dataset:
             f"no row of class {int(np.argmin(seen))} among {counted(synthetic.n, 'row')}",
             "Give a larger n, fewer classes or another seed.",
         )
-    rows = split_rows(
-        data.target if spec.stratify else np.zeros_like(data.target),
-        validation=spec.validation,
-        test=spec.test,
-        seed=spec.split_seed,
-    )
+    rows = _split(spec, data.target, None, exchanged)
     notes: tuple[str, ...] = ()
     if synthetic.noise > 0:
         notes = (
@@ -238,8 +246,29 @@ def _load_synthetic(spec: DataSpec) -> Dataset:
     )
 
 
+def _split(
+    spec: DataSpec,
+    classes: NDArray[np.int64],
+    groups: NDArray[np.int64] | None,
+    exchanged: bool,
+) -> PartRows:
+    strata = classes if spec.stratify else np.zeros_like(classes)
+    parts = split_rows(
+        strata,
+        validation=spec.validation,
+        test=0.0 if isinstance(spec.test, str) else spec.test,
+        seed=spec.split_seed,
+        groups=groups,
+    )
+    if not exchanged:
+        return parts
+    return exchange_halves(
+        parts, strata, validation=spec.validation, seed=spec.split_seed, groups=groups
+    )
+
+
 def _refuse_columns(spec: DataSpec) -> None:
-    for option in ("target", "group", "weight", "positive", "classes", "drop"):
+    for option in ("target", "group", "groups", "weight", "positive", "classes", "drop"):
         value = getattr(spec, option)
         if value:
             raise InputError(
@@ -307,25 +336,25 @@ def _assemble_synthetic(
     )
 
 
-def _load_table(spec: DataSpec, table: Table | None) -> Dataset:
+def _load_table(spec: DataSpec, table: Table | None, exchanged: bool) -> Dataset:
     if not isinstance(spec.test, str):
         _check_test_fraction(spec.test)
     fraction = 0.0 if isinstance(spec.test, str) else spec.test
     check_fractions(spec.validation, fraction, spec.split_seed)
     table = read_table(spec.source) if table is None else table
     roles = assign_roles(
-        table, target=spec.target, weight=spec.weight, group=spec.group, drop=spec.drop
+        table,
+        target=spec.target,
+        weight=spec.weight,
+        group=spec.group,
+        groups=spec.groups,
+        drop=spec.drop,
     )
     target = encode_target(
         table.columns[roles.target], roles.target, classes=spec.classes, positive=spec.positive
     )
-    parts = split_rows(
-        target.codes if spec.stratify else np.zeros_like(target.codes),
-        validation=spec.validation,
-        test=fraction,
-        seed=spec.split_seed,
-        groups=groups_of(table, roles.group, target.rows) if roles.group else None,
-    )
+    groups = groups_of(table, roles.group, target.rows) if roles.group else None
+    parts = _split(spec, target.codes, groups, exchanged)
     selections = [
         _Selection(table, target, parts.train, "training"),
         _Selection(table, target, parts.validation, "validation"),
@@ -365,8 +394,8 @@ def _select_test_file(
     option = "compare: --test"
     training_table, target = training
     table = read_table(path, option)
-    others = [name for name in (roles.weight, roles.group) if name is not None]
-    wanted = [*roles.features, roles.target, *others]
+    others = [name for name in (roles.weight, roles.group, roles.groups) if name is not None]
+    wanted = dict.fromkeys([*roles.features, roles.target, *others])
     lacking = [name for name in wanted if name not in table.columns]
     if lacking:
         raise InputError(
@@ -408,7 +437,8 @@ def _assemble_table(spec: DataSpec, roles: Roles, selections: list[_Selection]) 
             continue
         matrix, said = encode(encoding, selection.selected)
         notes.extend(said)
-        parts.append(Part(matrix, selection.classes, weight, selection.rows))
+        clusters = _clusters(selection, roles)
+        parts.append(Part(matrix, selection.classes, weight, selection.rows, clusters))
     train, validation, test = parts
     assert train is not None
     assert test is not None
@@ -441,6 +471,13 @@ def _weights(selection: _Selection, roles: Roles) -> Array | None:
         selection.part,
         kept=selection.target.rows,
     )
+
+
+def _clusters(selection: _Selection, roles: Roles) -> NDArray[np.int64] | None:
+    if roles.groups is None:
+        return None
+    option = "compare: --group" if roles.groups == roles.group else "compare: --groups"
+    return groups_of(selection.table, roles.groups, selection.rows, option)
 
 
 def _note_repeated_rows(known: list[Part | None], test: Part) -> list[str]:

@@ -63,6 +63,9 @@ class Trial:
         train_curve: mean objective of each epoch's steps.
         validation_curve: mean objective after each epoch on the part that curves follow.
         findings: what is wrong or worth knowing.
+        split: number of the split that it was trained and tested on.
+        recovered_validation_log_loss: of the recovered probabilities on the validation part, where
+            there are both.
     """
 
     key: str
@@ -85,11 +88,26 @@ class Trial:
     train_curve: Array
     validation_curve: Array
     findings: tuple[Finding, ...]
+    split: int = 0
+    recovered_validation_log_loss: float | None = None
+
+    @property
+    def best_validation_log_loss(self) -> float | None:
+        """Log loss on the validation part of what ``best`` scores: recovered where there is."""
+        if self.recovered is None:
+            return self.validation_log_loss
+        return self.recovered_validation_log_loss
 
     @property
     def best(self) -> Scores | None:
         """The scores that compare with other formulations': recovered where there are any."""
         return self.test if self.recovered is None else self.recovered
+
+    @property
+    def best_log_probabilities(self) -> Array:
+        """The log-probabilities that those scores are of."""
+        recovered = self.recovered_log_probabilities
+        return self.log_probabilities if recovered is None else recovered
 
 
 def evaluate_trial(
@@ -143,7 +161,7 @@ def evaluate_trial(
         validation_curve=outcome.validation_curve,
         findings=(),
     )
-    trial = _with_recovery(trial, objective, outputs["test"], dataset)
+    trial = _with_recovery(trial, objective, outputs, dataset)
     estimates = is_likelihood(objective.formulation) and spec.training.weight_decay == 0
     if likelihood is not None and estimates:
         trial = replace(trial, distance=distance_to(trial.coefficients, likelihood, dataset))
@@ -224,16 +242,18 @@ def class_prior(dataset: Dataset) -> Array:
     return np.asarray(totals / totals.sum())
 
 
-def _with_recovery(trial: Trial, objective: Objective, outputs: Array, dataset: Dataset) -> Trial:
-    recovered = objective.recover(outputs, trial.log_probabilities)
+def _with_recovery(
+    trial: Trial, objective: Objective, outputs: dict[str, Array], dataset: Dataset
+) -> Trial:
+    recovered = objective.recover(outputs["test"], trial.log_probabilities)
     if recovered is None:
         return trial
     scores = score_part(recovered.log_probabilities, dataset, "test")
     found: list[Finding] = []
     if recovered.clipped_rows:
         message = (
-            f"seed {trial.seed}: {recovered.clipped_rows:,} of {len(outputs):,} rows have a "
-            "probability below what smoothed targets allow; it was raised to "
+            f"seed {trial.seed}: {recovered.clipped_rows:,} of {len(outputs['test']):,} rows have "
+            "a probability below what smoothed targets allow; it was raised to "
             f"{objective.floor:.2g}."
         )
         numbers = {"clipped_rows": float(recovered.clipped_rows)}
@@ -249,7 +269,20 @@ def _with_recovery(trial: Trial, objective: Objective, outputs: Array, dataset: 
         recovered=scores,
         recovered_log_probabilities=recovered.log_probabilities,
         findings=tuple(found),
+        recovered_validation_log_loss=_recovered_validation_loss(objective, outputs, dataset),
     )
+
+
+def _recovered_validation_loss(
+    objective: Objective, outputs: dict[str, Array], dataset: Dataset
+) -> float | None:
+    if dataset.validation is None:
+        return None
+    link = objective.formulation.resolved_link
+    log_q = link.log_probabilities(outputs["validation"])
+    recovered = objective.recover(outputs["validation"], log_q)
+    assert recovered is not None
+    return mean_log_loss(recovered.log_probabilities, dataset.validation)
 
 
 def log_odds_coefficients(objective: Objective, outcome: Outcome, dataset: Dataset) -> Array | None:

@@ -20,6 +20,11 @@ TEMPLATE = """
     </tbody>
   </table>
   <ul>
+  {% for sentence in sentences %}
+    <li>{{ sentence }}</li>
+  {% endfor %}
+  </ul>
+  <ul>
   {% for finding in findings %}
     <li><strong>{{ finding.level }} {{ finding.code }} {{ finding.name }}</strong>,
       {{ finding.subject }}: {{ finding.message }} {{ finding.cure }}</li>
@@ -60,11 +65,19 @@ def render(comparison: Comparison) -> str:
             seeds=len(comparison.spec.seeds),
             columns=COLUMNS.values(),
             table=table,
+            sentences=_sentences(comparison),
             findings=comparison.findings,
             curves=Markup(svg[svg.index("<svg") :]),
         )
     )
     return str(rendered)
+
+
+def _sentences(comparison: Comparison) -> list[str]:
+    """The verdict of each pair, the margin and the rules."""
+    verdicts = [pair.sentence for pair in comparison.pairs]
+    margin = [] if comparison.margin is None else [comparison.margin.words]
+    return [*verdicts, *margin, *comparison.rules] if verdicts else []
 
 
 def _cell(value: object) -> str:

@@ -112,6 +112,48 @@ def split_rows(
     return PartRows(*rows)
 
 
+def exchange_halves(
+    parts: PartRows,
+    strata: NDArray[np.int64],
+    *,
+    validation: float,
+    seed: int,
+    groups: NDArray[np.int64] | None = None,
+) -> PartRows:
+    """Test on the half that trained and train on the half that tested.
+
+    Args:
+        parts: of one half to test on, from :func:`split_rows`.
+        strata: as there, of all rows.
+        validation: fraction of all rows; they are taken from the half that now trains.
+        seed: as there.
+        groups: as there, of all rows.
+
+    Raises:
+        InputError: a part that was asked for would be empty.
+
+    >>> rows = np.array([0, 0, 1, 1])
+    >>> halves = split_rows(rows, validation=0, test=0.5, seed=0)
+    >>> other = exchange_halves(halves, rows, validation=0, seed=0)
+    >>> (halves.train == other.test).all() and (halves.test == other.train).all()
+    np.True_
+    """
+    half = parts.test
+    inner = split_rows(
+        _without_gaps(strata[half]),
+        validation=2 * validation,
+        test=0.0,
+        seed=seed,
+        groups=None if groups is None else _without_gaps(groups[half]),
+    )
+    test = np.sort(np.concatenate([parts.train, parts.validation]))
+    return PartRows(half[inner.train], half[inner.validation], test)
+
+
+def _without_gaps(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.unique(numbers, return_inverse=True)[1]
+
+
 def count_repeated_rows(
     known: Iterable[tuple[Array, NDArray[np.int64]]], rows: tuple[Array, NDArray[np.int64]]
 ) -> int:

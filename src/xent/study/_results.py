@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 import numpy as np
 
 from xent.scoring import Finding, Scores
 from xent.study._comparison import METRICS, Comparison, FormulationResult
+from xent.study._dataset import Dataset
 from xent.study._evaluation import Trial
+from xent.study._intervals import MetricInterval
 from xent.study._maximum_likelihood import MAXIMUM, MaximumLikelihood
+from xent.study._pairs import Pair
 from xent.study._spec import canonical
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 def schema() -> dict[str, object]:
     """The JSON Schema of ``results.json``.
 
     >>> schema()["properties"]["schema_version"]
-    {'const': '1.0'}
+    {'const': '1.1'}
     """
     text = files("xent.study").joinpath("results.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, object] = json.loads(text)
@@ -34,10 +38,10 @@ def schema() -> dict[str, object]:
 def results(comparison: Comparison) -> dict[str, object]:
     """The whole comparison as JSON values."""
     dataset, spec = comparison.dataset, comparison.spec
-    parts = {name: len(part.target) for name, part in dataset.parts.items()}
     document = {
         "schema_version": SCHEMA_VERSION,
-        "status": "finished" if comparison.ok else "failed",
+        "status": comparison.status,
+        "trials": {"finished": comparison.done, "planned": comparison.planned},
         "units": {"losses": "nats", "seconds": "seconds", "coefficients": "log-odds per unit"},
         "environment": comparison.environment,
         "spec": {
@@ -46,26 +50,63 @@ def results(comparison: Comparison) -> dict[str, object]:
             "seeds": list(spec.seeds),
             "model": canonical(spec.model),
             "training": canonical(spec.training),
+            "splits": spec.splits,
+            "question": spec.question,
+            "margin": spec.margin,
+            "level": spec.level,
         },
         "data": {
             "name": dataset.name,
-            "rows": parts,
+            "rows": _rows(dataset),
             "features": list(dataset.feature_names),
+            "standard_deviations": dataset.train.features.std(axis=0) * dataset.scale,
             "classes": list(dataset.class_names),
             "notes": list(dataset.notes),
             "fingerprint": dataset.fingerprint,
+            "splits": [_split(each) for each in comparison.splits],
         },
         "baselines": vars(comparison.baselines),
         "maximum_likelihood": _likelihood(comparison.likelihood),
         "formulations": {
             result.name: _formulation(result, comparison) for result in comparison.formulations
         },
-        "findings": [_finding(found) for found in comparison.findings],
+        "question": comparison.question,
+        "margin": None if comparison.margin is None else vars(comparison.margin),
+        "pairs": [pair_values(pair) for pair in comparison.pairs],
+        "rules": list(comparison.rules),
+        "findings": [finding_values(found) for found in comparison.findings],
         "seconds": comparison.seconds,
     }
-    plain = _plain(document)
-    assert isinstance(plain, dict)
-    return plain
+    return plain(document)
+
+
+def plain(document: Mapping[str, object]) -> dict[str, object]:
+    """A document as plain JSON values: no NumPy, and null for what is not finite."""
+    values = _plain(dict(document))
+    assert isinstance(values, dict)
+    return values
+
+
+def pair_values(pair: Pair) -> dict[str, object]:
+    """A pair as a dictionary, its checks too."""
+    return vars(pair) | {"checks": [vars(check) for check in pair.checks]}
+
+
+def interval_values(intervals: Sequence[MetricInterval]) -> dict[str, object]:
+    """Intervals by metric."""
+    return {each.metric: vars(each) for each in intervals}
+
+
+def _rows(dataset: Dataset) -> dict[str, int]:
+    return {name: len(part.target) for name, part in dataset.parts.items()}
+
+
+def _split(dataset: Dataset) -> dict[str, object]:
+    return {
+        "split_seed": dataset.spec.split_seed,
+        "rows": _rows(dataset),
+        "fingerprint": dataset.fingerprint,
+    }
 
 
 def _likelihood(fit: MaximumLikelihood | None) -> dict[str, object] | None:
@@ -82,6 +123,7 @@ def _likelihood(fit: MaximumLikelihood | None) -> dict[str, object] | None:
 def _formulation(result: FormulationResult, comparison: Comparison) -> dict[str, object]:
     link = result.formulation.resolved_link
     recovered = {m: _aggregate(result, m, recovered=True) for m in METRICS}
+    several = comparison.spec.n_splits > 1
     return {
         "description": result.formulation.description,
         "link": {"name": link.name, "formula": link.formula},
@@ -92,6 +134,7 @@ def _formulation(result: FormulationResult, comparison: Comparison) -> dict[str,
         **{metric: result.mean(metric) for metric in METRICS},
         "log_loss_se": result.aggregate("log_loss").se,
         "accuracy_se": result.aggregate("accuracy").se,
+        "intervals": interval_values(comparison.intervals.get(result.name, ())),
         "over_seeds": {metric: _aggregate(result, metric) for metric in METRICS},
         "recovered": recovered if result.recovered else None,
         "distance_to_maximum_likelihood": result.distance,
@@ -101,7 +144,7 @@ def _formulation(result: FormulationResult, comparison: Comparison) -> dict[str,
         },
         "parameters": [vars(parameter) for parameter in result.parameters],
         "parameters_note": result.parameters_note,
-        "trials": [_trial(trial) for trial in result.trials],
+        "trials": [_trial(trial, several=several) for trial in result.trials],
     }
 
 
@@ -111,10 +154,11 @@ def _aggregate(
     return vars(result.aggregate(metric, recovered=recovered))
 
 
-def _trial(trial: Trial) -> dict[str, object]:
+def _trial(trial: Trial, *, several: bool) -> dict[str, object]:
     return {
         "key": trial.key,
         "seed": trial.seed,
+        "split": trial.split if several else None,
         "status": trial.status,
         "diverged_at_epoch": trial.diverged_at,
         "objective": trial.objective,
@@ -122,16 +166,17 @@ def _trial(trial: Trial) -> dict[str, object]:
         "gradient_norm": trial.gradient_norm,
         "train_log_loss": trial.train_log_loss,
         "validation_log_loss": trial.validation_log_loss,
+        "recovered_validation_log_loss": trial.recovered_validation_log_loss,
         "distance_to_maximum_likelihood": trial.distance,
-        "test": _scores(trial.test),
-        "recovered": _scores(trial.recovered),
+        "test": score_values(trial.test),
+        "recovered": score_values(trial.recovered),
         "coefficients": trial.coefficients,
         "train_curve": trial.train_curve,
         "validation_curve": trial.validation_curve,
     }
 
 
-def _scores(scores: Scores | None) -> dict[str, object] | None:
+def score_values(scores: Scores | None) -> dict[str, object] | None:
     if scores is None:
         return None
     fit = scores.recalibration
@@ -157,7 +202,7 @@ def _scores(scores: Scores | None) -> dict[str, object] | None:
     }
 
 
-def _finding(found: Finding) -> dict[str, object]:
+def finding_values(found: Finding) -> dict[str, object]:
     return {
         "code": found.code,
         "name": found.name,

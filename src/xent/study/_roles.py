@@ -30,7 +30,8 @@ class Roles:
     Args:
         target: the column of classes.
         weight: the column of sample weights, or None.
-        group: the column of groups, or None.
+        group: the column of groups that stay in one part, or None.
+        groups: the column of clusters of rows that share an error, or None.
         features: all the others that weren't dropped.
         notes: the roles that the source gave out by itself, in sentences.
     """
@@ -38,6 +39,7 @@ class Roles:
     target: str
     weight: str | None
     group: str | None
+    groups: str | None
     features: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
@@ -48,9 +50,12 @@ def assign_roles(
     target: str | None = None,
     weight: str | None = None,
     group: str | None = None,
+    groups: str | None = None,
     drop: Sequence[str] = (),
 ) -> Roles:
     """Give each column its role: as asked for, or else as the source itself says.
+
+    Rows that stay together share an error too, unless another column says which do.
 
     Raises:
         InputError: a column doesn't exist, the target is missing or has two roles, or no feature
@@ -72,13 +77,13 @@ def assign_roles(
     if table.group and not group:
         group = table.group
         notes.append(f"rows of one value in the array {quoted(group)} stay in one part")
-    for option, column in (("--weight", weight), ("--group", group)):
+    for option, column in (("--weight", weight), ("--group", group), ("--groups", groups)):
         if column is not None:
             _check_other_column(table, column, target, option)
     for column in drop:
         _check_other_column(table, column, target, "--drop")
     candidates = table.features if table.features is not None else tuple(table.columns)
-    used = {target, weight, group, *drop}
+    used = {target, weight, group, groups, *drop}
     features = tuple(name for name in candidates if name not in used)
     if not features:
         raise InputError(
@@ -87,7 +92,7 @@ def assign_roles(
             f"{table.name} with the columns {listed(list(table.columns))}",
             "Give feature columns, or drop fewer.",
         )
-    return Roles(target, weight, group, features, tuple(notes))
+    return Roles(target, weight, group, groups or group, features, tuple(notes))
 
 
 def _check_other_column(table: Table, column: str, target: str, option: str) -> None:
@@ -101,13 +106,15 @@ def _check_other_column(table: Table, column: str, target: str, option: str) -> 
         )
 
 
-def groups_of(table: Table, name: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def groups_of(
+    table: Table, name: str, rows: NDArray[np.int64], option: str = "compare: --group"
+) -> NDArray[np.int64]:
     """Return the group numbers ``(rows,)`` of the rows, from 0 without gaps.
 
     Raises:
         InputError: the column holds dates or lists, or values are missing in these rows.
     """
-    column = _group_column(table, rows, name, "compare: --group")
+    column = _group_column(table, rows, name, option)
     return np.unique(column.codes[rows], return_inverse=True)[1]
 
 

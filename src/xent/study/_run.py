@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from itertools import islice
-from multiprocessing import active_children, get_context
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from xent._errors import InputError
 from xent._links import log_softmax
 from xent.scoring import NATIVE, Finding, finding, per_row_loss
 from xent.scoring import class_order_findings as order_findings
-from xent.study._columns import Table, listed, one_line
+from xent.study._columns import Table, listed
 from xent.study._comparison import (
     Baselines,
     Comparison,
@@ -28,18 +22,33 @@ from xent.study._comparison import (
     Spread,
     merge_findings,
 )
-from xent.study._dataset import Dataset, load_dataset
-from xent.study._evaluation import Trial, class_prior, evaluate_trial, mean_log_loss
+from xent.study._dataset import Dataset
+from xent.study._evaluation import Trial, class_prior, mean_log_loss
 from xent.study._formulations import default_formulations, find_formulations
 from xent.study._loss_timing import time_losses
 from xent.study._maximum_likelihood import MAXIMUM, MaximumLikelihood
-from xent.study._objectives import Objective
-from xent.study._parameters import Likelihoods, log_odds_parameters
+from xent.study._parameters import log_odds_parameters
 from xent.study._run_folder import RunFolder
-from xent.study._spec import StudySpec, check_formulations, check_spec, trial_key
-from xent.study._tasks import Outcome, Task, TaskResult, bind_objective, plan_tasks, run_tasks
+from xent.study._spec import StudySpec, check_formulations, check_spec
+from xent.study._splits import load_splits, with_halves
+from xent.study._study_statistics import with_statistics
+from xent.study._trials import Finished, Progress, SplitData, Trials
 
-Progress = Callable[[str, float], None]
+
+class Interrupted(KeyboardInterrupt):
+    """A study was interrupted; what was finished is in its folder, and the same call goes on.
+
+    Args:
+        done: how many trials are finished.
+        total: how many there are to finish.
+        comparison: of the finished trials; None where there are none.
+    """
+
+    def __init__(self, done: int, total: int, comparison: Comparison | None) -> None:
+        super().__init__(f"{done} of {total} trials are finished")
+        self.done = done
+        self.total = total
+        self.comparison = comparison
 
 
 def run_study(
@@ -47,6 +56,7 @@ def run_study(
     *,
     table: Table | None = None,
     out: Path | None = None,
+    store: Path | None = None,
     executor: Executor | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
@@ -56,7 +66,9 @@ def run_study(
     Args:
         spec: what to do.
         table: the data themselves, where ``spec.data.source`` only names them.
-        out: folder to keep the trials, the results and the curves in; None keeps nothing.
+        out: folder to keep the trials, the results and the curves in; None keeps nothing. Trials
+            that are finished there are not trained again.
+        store: the folder of the trials where several studies share one; None is ``out``.
         executor: runs the tasks; None runs them here, or in ``jobs`` processes.
         jobs: processes to run tasks in, if no executor is given.
         progress: called with what is being done and the fraction of it that is done.
@@ -64,162 +76,80 @@ def run_study(
     Raises:
         InputError: anything that can't be used; nothing is written then. An error of the user's own
             loss or model that comes up in training leaves the trials that were finished before.
+        Interrupted: Ctrl-C in a study with a folder, which then has the results so far.
     """
     begin = time.perf_counter()
     check_spec(spec)
-    folder = None if out is None else RunFolder.plan(out)
-    dataset = load_dataset(spec.data, table)
-    classes = len(dataset.class_names)
+    folder = None if out is None else RunFolder.plan(out, store)
+    spec = with_halves(spec)
+    datasets = load_splits(spec, table)
+    classes = len(datasets[0].class_names)
     requested = spec.formulations or default_formulations(classes)
     formulations = find_formulations(requested, classes)
-    check_formulations(spec, formulations, dataset)
-    tasks = [plan_tasks(spec, formulation) for formulation in requested]
-    likelihoods = Likelihoods(dataset, linear=spec.linear)
-    objectives = [bind_objective(formulation, dataset) for formulation in formulations]
-    trials_in_all = len(formulations) * len(spec.seeds)
-    evaluation = _Evaluation(spec, likelihoods, folder, progress, trials_in_all)
-    trained: list[list[TaskResult]] = []
-    trials: list[list[Trial]] = []
-    with _results([task for own in tasks for task in own], dataset, executor, jobs, progress) as r:
-        for objective, own in zip(objectives, tasks, strict=True):
-            trained.append([])
-            trials.append([])
-            for result in islice(r, len(own)):
-                trained[-1].append(result)
-                trials[-1] += evaluation.of(result, objective)
-    comparison = Comparison(
-        spec=spec,
-        dataset=dataset,
-        formulations=_summarise(spec, objectives, trained, trials, likelihoods),
-        baselines=_baselines(dataset, likelihoods.reference),
-        likelihood=likelihoods.reference,
-        findings=merge_findings(_all_findings(spec, dataset, likelihoods.reference, trials)),
-        environment=_environment(spec),
-        seconds=time.perf_counter() - begin,
-    )
+    check_formulations(spec, formulations, datasets[0])
+    splits = [SplitData.prepare(each, formulations, linear=spec.linear) for each in datasets]
+    trials = Trials(spec, requested, splits, folder, progress)
+    try:
+        trials.run(executor, jobs)
+        return _finish(trials, folder, begin)
+    except KeyboardInterrupt as stop:
+        if folder is None:
+            raise
+        # With all trials finished, what was interrupted is this very step.
+        some = 0 < trials.done < trials.total
+        comparison = _finish(trials, folder, begin) if some else None
+        raise Interrupted(trials.done, trials.total, comparison) from stop
+
+
+def _finish(trials: Trials, folder: RunFolder | None, begin: float) -> Comparison:
+    comparison = _compare(trials, time.perf_counter() - begin)
     if folder is not None:
         folder.write_results(comparison)
     return comparison
 
 
-@contextmanager
-def _results(
-    tasks: Sequence[Task],
-    dataset: Dataset,
-    executor: Executor | None,
-    jobs: int,
-    progress: Progress | None,
-) -> Iterator[Iterator[TaskResult]]:
-    """The results of the tasks in their order, each as soon as it is there."""
-
-    def training(fraction: float) -> None:
-        if progress is not None:
-            progress("training", fraction)
-
-    if executor is None and jobs > 1:
-        with _processes(tasks, jobs) as pool:
-            yield run_tasks(tasks, dataset, pool, training)
-    else:
-        yield run_tasks(tasks, dataset, executor, training)
-
-
-@contextmanager
-def _processes(tasks: Sequence[Task], jobs: int) -> Iterator[Executor]:
-    """A pool of fresh processes that share the threads of this one.
-
-    Raises:
-        InputError: a formulation or factory that can't be sent to another process.
-    """
-    try:
-        pickle.dumps(tasks)
-    except Exception as error:
-        raise InputError(
-            "compare: jobs",
-            "1 for formulations and models that can't be sent to another process",
-            one_line(f"{jobs}, {type(error).__name__}: {error}"),
-            "Make them of functions of a module rather than lambdas, or leave jobs at 1.",
-        ) from error
-    threads = max(1, torch.get_num_threads() // jobs)
-    with ProcessPoolExecutor(
-        jobs, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
-    ) as pool:
-        try:
-            yield pool
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in active_children():
-                worker.terminate()
-            raise
-        except BrokenProcessPool as error:
-            raise InputError(
-                "compare: jobs",
-                "1 in a script whose work is not below ``if __name__ == '__main__':``",
-                f"{jobs} and a worker process that ended before its work was done",
-                "Guard the script's entry so, or leave jobs at 1.",
-            ) from error
-
-
-class _Evaluation:
-    """Scores the outcomes of tasks on a few threads and keeps each trial at once."""
-
-    def __init__(
-        self,
-        spec: StudySpec,
-        likelihoods: Likelihoods,
-        folder: RunFolder | None,
-        progress: Progress | None,
-        total: int,
-    ) -> None:
-        self.total = total
-        self.spec = spec
-        self.dataset = likelihoods.dataset
-        self.likelihoods = likelihoods
-        self.folder = folder
-        self.progress = progress
-        self.done = 0
-
-    def of(self, result: TaskResult, objective: Objective) -> list[Trial]:
-        """The trials of one task, in the order of its seeds."""
-        kind = objective.formulation.resolved_link.log_odds_of
-        likelihood = self.likelihoods.of(kind)
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            return list(
-                threads.map(lambda each: self._one(each, objective, likelihood), result.outcomes)
-            )
-
-    def _one(
-        self, outcome: Outcome, objective: Objective, likelihood: MaximumLikelihood | None
-    ) -> Trial:
-        from xent import __version__
-
-        spec, dataset = self.spec, self.dataset
-        key = trial_key(spec, objective.formulation, outcome.seed, dataset.fingerprint, __version__)
-        trial = evaluate_trial(outcome, objective, dataset, spec, likelihood, key)
-        if self.folder is not None:
-            self.folder.write_trial(trial, dataset)
-        self.done += 1
-        if self.progress is not None:
-            self.progress("evaluating", self.done / self.total)
-        return trial
+def _compare(trials: Trials, seconds: float) -> Comparison:
+    """Compare what is finished; with several splits data and likelihood are the first one's."""
+    spec, first = trials.spec, trials.splits[0]
+    finished = [trials.of(position) for position in range(len(first.objectives))]
+    own = [[trial for task in tasks for trial in task.trials] for tasks in finished]
+    reference = first.likelihoods.reference
+    comparison = Comparison(
+        spec=spec,
+        dataset=first.dataset,
+        formulations=_summarise(spec, first, finished),
+        baselines=_mean_baselines(trials.splits),
+        likelihood=reference,
+        findings=merge_findings(_all_findings(spec, first.dataset, reference, own)),
+        environment=_environment(spec),
+        seconds=seconds,
+        splits=tuple(split.dataset for split in trials.splits),
+        planned=trials.total,
+        taken=trials.taken,
+    )
+    return with_statistics(comparison)
 
 
 def _summarise(
-    spec: StudySpec,
-    objectives: Sequence[Objective],
-    trained: Sequence[Sequence[TaskResult]],
-    trials: Sequence[Sequence[Trial]],
-    likelihoods: Likelihoods,
+    spec: StudySpec, split: SplitData, finished: Sequence[Sequence[Finished]]
 ) -> tuple[FormulationResult, ...]:
-    losses = time_losses(objectives, likelihoods.dataset, spec.training)
+    """Summarise the formulations that have a finished trial."""
+    losses = time_losses(split.objectives, split.dataset, spec.training)
     summaries = []
-    for objective, results, own, loss in zip(objectives, trained, trials, losses, strict=True):
-        parameters, note = log_odds_parameters(spec, objective, own, likelihoods)
-        timings = [result.timings for result in results]
+    for objective, tasks, loss in zip(split.objectives, finished, losses, strict=True):
+        if not tasks:
+            continue
+        trials = [trial for task in tasks for trial in task.trials]
+        of_split = [trial for trial in trials if trial.split == 0]
+        parameters, note = log_odds_parameters(spec, objective, of_split, split.likelihoods)
+        if parameters and spec.n_splits > 1:
+            note = "; ".join(filter(None, ("of the first split", note)))
+        timings = [task.result.timings for task in tasks]
         summaries.append(
             FormulationResult(
                 formulation=objective.formulation,
-                n_parameters=sum(array.size for array in own[0].parameters.values()),
-                trials=tuple(own),
+                n_parameters=sum(array.size for array in trials[0].parameters.values()),
+                trials=tuple(trials),
                 fit_seconds=sum(timing.fit for timing in timings),
                 timings={
                     "step": Spread.of([s for timing in timings for s in timing.step]),
@@ -232,6 +162,18 @@ def _summarise(
             )
         )
     return tuple(summaries)
+
+
+def _mean_baselines(splits: Sequence[SplitData]) -> Baselines:
+    """Baselines as means over the splits, as scores are; None where a split has none."""
+    found = [_baselines(split.dataset, split.likelihoods.reference) for split in splits]
+    if len(found) == 1:
+        return found[0]
+    means: dict[str, float | None] = {}
+    for field in vars(found[0]):
+        values = [getattr(each, field) for each in found]
+        means[field] = None if None in values else float(np.mean(values))
+    return Baselines(**means)  # type: ignore[arg-type]  # the first two are never None
 
 
 def _baselines(dataset: Dataset, likelihood: MaximumLikelihood | None) -> Baselines:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -15,13 +14,18 @@ from xent._links import LINKS
 from xent.study._dataset import Dataset, DataSpec
 from xent.study._formulations import Formulation
 from xent.study._models import ModelSpec
+from xent.study._own_code import code_of
+from xent.study._pairs import FITTED, PROCEDURE, QUESTIONS
 from xent.study._protocol import match, require_matchable
+from xent.study._statistics import check_level, check_margin
 from xent.study._training import TrainingSpec
 from xent.study._try_out import try_out
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "lbfgs")
 PROTOCOLS = ("as-written", "matched")
 DTYPES = ("float32", "float64")
+FIVE_BY_TWO = "5x2"
+FIVE_BY_TWO_SPLITS = 10
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,13 @@ class StudySpec:
         seeds: the seeds themselves.
         model: what is trained.
         training: how.
+        splits: how many splits of the rows, or ``"5x2"``: five times two halves. Split j has
+            the j-th seed; ``data.split_seed + j`` decides it, of halves the j-th two.
+        question: ``fitted`` (do these models differ?) or ``procedure`` (do the ways of training
+            differ?); None for ``procedure`` with several seeds or splits and ``fitted`` with one.
+        margin: the largest difference of log loss, in nats, that does not matter; None takes 2 %
+            of the skill on the validation rows.
+        level: confidence level of intervals; tests are at 1 - level.
     """
 
     data: DataSpec
@@ -42,11 +53,38 @@ class StudySpec:
     seeds: tuple[int, ...] = tuple(range(10))
     model: ModelSpec = field(default_factory=ModelSpec)
     training: TrainingSpec = field(default_factory=TrainingSpec)
+    splits: int | str = 1
+    question: str | None = None
+    margin: float | None = None
+    level: float = 0.95
+
+    @property
+    def answered_question(self) -> str:
+        """The question that the pairs answer: about procedures where anything is repeated."""
+        if self.question is not None:
+            return self.question
+        return PROCEDURE if len(self.seeds) > 1 else FITTED
+
+    @property
+    def n_splits(self) -> int:
+        """How many splits of the rows there are."""
+        return FIVE_BY_TWO_SPLITS if isinstance(self.splits, str) else self.splits
+
+    def stack_of(self, seed: int) -> tuple[int, ...]:
+        """The seeds that train together with this one: all on one split, for built-in models."""
+        return self.seeds if self.model.built_in and self.n_splits == 1 else (seed,)
 
     @property
     def linear(self) -> bool:
         """Whether the model is the built-in linear one, whose outputs are read as log-odds."""
         return self.model.built_in and self.model.kind == "linear"
+
+
+def default_seeds(splits: int | str) -> tuple[int, ...]:
+    """Ten seeds on one split, one for each of several."""
+    if splits == FIVE_BY_TWO:
+        return tuple(range(FIVE_BY_TWO_SPLITS))
+    return tuple(range(splits if isinstance(splits, int) and splits > 1 else 10))
 
 
 def check_spec(spec: StudySpec) -> None:
@@ -73,9 +111,67 @@ def check_spec(spec: StudySpec) -> None:
     _not_negative("--weight-decay", training.weight_decay)
     if not 0 <= training.momentum < 1:
         raise InputError("--momentum", "in [0, 1)", str(training.momentum), "Try 0.9.")
+    _check_splits(spec)
+    _check_statistics(spec)
     _check_model(spec.model)
     _check_combinations(spec)
     _check_device(training.device)
+
+
+def _check_splits(spec: StudySpec) -> None:
+    splits, test = spec.splits, spec.data.test
+    if splits != FIVE_BY_TWO and not (_is_index(splits) and spec.n_splits > 0):
+        raise InputError(
+            "--splits",
+            f"a whole number of at least 1, or {FIVE_BY_TWO}",
+            repr(splits),
+            "Give --splits 10.",
+        )
+    if spec.n_splits == 1:
+        return
+    if len(spec.seeds) != spec.n_splits:
+        raise InputError(
+            "--seeds",
+            f"left out, or {spec.n_splits}, with --splits {splits}: each split has one seed",
+            str(len(spec.seeds)),
+            "Leave it out.",
+        )
+    if isinstance(test, str):
+        raise InputError(
+            "--test",
+            "a fraction with --splits, which draws the test rows anew",
+            repr(test),
+            "Leave --splits out, or give all rows in one file.",
+        )
+    if splits == FIVE_BY_TWO and test not in (DataSpec.test, 0.5):
+        raise InputError(
+            "--test",
+            f"left out with --splits {FIVE_BY_TWO}, which tests on half of the rows",
+            f"{test:g}",
+            "Leave it out.",
+        )
+
+
+def _check_statistics(spec: StudySpec) -> None:
+    check_margin(spec.margin, "--margin")
+    check_level(spec.level, "--level")
+    if spec.question is None:
+        return
+    _one_of("--question", spec.question, QUESTIONS)
+    if spec.question == PROCEDURE and len(spec.seeds) < 2:
+        raise InputError(
+            "--question procedure",
+            "asked with several seeds or splits, since one says nothing about the others",
+            "1 seed",
+            "Give --seeds 10, or ask --question fitted.",
+        )
+    if spec.question == FITTED and spec.n_splits > 1:
+        raise InputError(
+            "--question fitted",
+            "asked of models that are tested on the same rows",
+            f"--splits {spec.splits}, each with test rows of its own",
+            "Leave --splits out, or ask --question procedure.",
+        )
 
 
 def _check_model(model: ModelSpec) -> None:
@@ -214,25 +310,6 @@ def canonical(value: object) -> object:
     return value
 
 
-def code_of(function: Callable[..., object]) -> str:
-    """What a function of the user's does, as text: its source, or where it has none, its bytecode.
-
-    What it calls in other places is not seen.
-    """
-    inner = inspect.unwrap(function)
-    cells = getattr(inner, "__closure__", None) or ()
-    closed = [
-        repr(c.cell_contents) for c in cells if isinstance(c.cell_contents, int | float | str)
-    ]
-    try:
-        source = inspect.getsource(inner)
-    except (OSError, TypeError):
-        code = getattr(inner, "__code__", None)
-        plain = [c for c in getattr(code, "co_consts", ()) if isinstance(c, int | float | str)]
-        source = repr((type(inner).__qualname__, getattr(code, "co_code", b""), plain))
-    return "\n".join([source, repr(getattr(inner, "__defaults__", None)), *closed])
-
-
 def trial_key(
     spec: StudySpec, formulation: Formulation, seed: int, fingerprint: str, version: str
 ) -> str:
@@ -242,7 +319,7 @@ def trial_key(
         "model": canonical(spec.model),
         "training": asdict(spec.training),
         "seed": seed,
-        "stack": list(spec.seeds) if spec.model.built_in else [seed],
+        "stack": list(spec.stack_of(seed)),
         "data": fingerprint,
         "version": version,
     }

@@ -1,15 +1,15 @@
 """The units of work of a study, and the seam through which they run.
 
-A built-in model trains all seeds of a formulation as one task; a module of the user's trains one
-seed a task. Tasks are pure functions of their description and go through
-``concurrent.futures.Executor``, so that any executor can run them.
+A built-in model trains all seeds of a formulation as one task; a module of the user's, and any
+model on several splits, trains one seed a task. Tasks are pure functions of their description and
+go through ``concurrent.futures.Executor``, so that any executor can run them.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,11 +48,13 @@ class Task:
         spec: the study.
         formulation: as it was asked for; a name travels to other processes as a name.
         seeds: the seeds that train together.
+        split: number of the split that they train on.
     """
 
     spec: StudySpec
     formulation: str | Formulation
     seeds: tuple[int, ...]
+    split: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,35 +92,39 @@ class TaskResult:
 
 
 def plan_tasks(spec: StudySpec, formulation: str | Formulation) -> list[Task]:
-    """The tasks of one formulation: one for all seeds, or one a seed for modules."""
-    groups = [spec.seeds] if spec.model.built_in else [(seed,) for seed in spec.seeds]
-    return [Task(spec, formulation, seeds) for seeds in groups]
+    """The tasks of one formulation: one for all seeds, or one a seed for modules and splits."""
+    if spec.n_splits > 1:
+        return [Task(spec, formulation, (seed,), split) for split, seed in enumerate(spec.seeds)]
+    stacks = dict.fromkeys(spec.stack_of(seed) for seed in spec.seeds)
+    return [Task(spec, formulation, seeds) for seeds in stacks]
 
 
 def run_tasks(
-    tasks: Sequence[Task],
-    dataset: Dataset,
+    work: Sequence[tuple[Task, Dataset]],
     executor: Executor | None,
     progress: Progress | None = None,
-) -> Iterator[TaskResult]:
-    """Run the tasks, without an executor one after the other; yield the results in their order.
+) -> Iterator[tuple[int, TaskResult]]:
+    """Run tasks, each on its data; yield their positions and results as soon as they are there.
 
-    A task that fails stops those that have not begun. ``progress`` is called with the fraction
-    that is done.
+    Without an executor they run one after the other. A task that fails stops those that have not
+    begun. ``progress`` is called with the fraction that is done.
     """
     if executor is None:
-        for done, task in enumerate(tasks):
-            yield run_task(task, dataset, _part_of(progress, done, len(tasks)))
+        for done, (task, dataset) in enumerate(work):
+            yield done, run_task(task, dataset, _part_of(progress, done, len(work)))
         return
-    futures: list[Future[TaskResult]] = [executor.submit(run_task, task, dataset) for task in tasks]
+    positions: dict[Future[TaskResult], int] = {
+        executor.submit(run_task, task, dataset): position
+        for position, (task, dataset) in enumerate(work)
+    }
     try:
-        for done, future in enumerate(futures, start=1):
+        for done, future in enumerate(as_completed(positions), start=1):
             result = future.result()
             if progress is not None:
-                progress(done / len(tasks))
-            yield result
+                progress(done / len(work))
+            yield positions[future], result
     finally:
-        for future in futures:
+        for future in positions:
             future.cancel()
 
 

@@ -11,13 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from xent._errors import InputError
+from xent._text import printable
 from xent.scoring import Finding, Scores
 from xent.study._bce_versus_ce import PUBLISHED, SigmoidScore
-from xent.study._columns import printable
 from xent.study._comparison import Aggregate, Comparison, FormulationResult, Parameter, Spread
 from xent.study._dataset import Dataset
 from xent.study._evaluation import CONVERGED
 from xent.study._protocol import match
+from xent.study._show_pairs import show_pairs
+from xent.study._spec import FIVE_BY_TWO
 
 MOST_FEATURES = 8
 # From here on digits behind the point say nothing.
@@ -36,6 +38,8 @@ def show(comparison: Comparison, console: Console) -> None:
     _show_data(comparison, console)
     _show_table(console, *_scores_table(comparison))
     _show_reading(comparison, console)
+    if comparison.margin is not None:
+        show_pairs(comparison.pairs, (comparison.margin.words, *comparison.rules), console)
     _show_table(console, *_calibration_table(comparison))
     _show_parameters(comparison, console)
     _show_table(console, *_timings_table(comparison))
@@ -85,11 +89,15 @@ def _show_data(comparison: Comparison, console: Console) -> None:
     for note in dataset.notes:
         _say(console, f"- {note}")
     _say(console, _training_sentence(comparison))
-    many = len(spec.seeds)
     shared = (
         "split, batch order and starting point" if spec.model.pairs_start else "split, batch order"
     )
-    _say(console, f"{many} seed{'s' * (many > 1)}, paired: same {shared}.")
+    _say(console, f"{_replicates(comparison)}, paired: same {shared}.")
+    if spec.n_splits > 1:
+        _say(console, "The data above and the coefficients are the first split's.")
+    if comparison.taken:
+        trials = f"{comparison.taken} of {comparison.planned} trials"
+        _say(console, f"{trials} were finished in the folder before and are not trained again.")
     if spec.data.weight is not None:
         _say(console, f"Training and scores are weighted by {spec.data.weight!r}.")
     if spec.data.group is not None:
@@ -97,6 +105,15 @@ def _show_data(comparison: Comparison, console: Console) -> None:
     if not comparison.environment["native_extension"]:
         _say(console, "The native extension is not installed: NumPy and torch take its place.")
     console.print()
+
+
+def _replicates(comparison: Comparison) -> str:
+    spec = comparison.spec
+    if spec.splits == FIVE_BY_TWO:
+        return "Five times two halves, a seed each"
+    if spec.n_splits > 1:
+        return f"{spec.n_splits} random splits, a seed each"
+    return f"{len(spec.seeds)} seed{'s' * (len(spec.seeds) > 1)}"
 
 
 def _training_sentence(comparison: Comparison) -> str:
@@ -115,9 +132,12 @@ def _training_sentence(comparison: Comparison) -> str:
 
 
 def _scores_table(comparison: Comparison) -> tuple[str, Table]:
-    seeds = len(comparison.spec.seeds)
+    spec = comparison.spec
     title = "Test scores by the right link"
-    title += f", mean over {seeds} seeds (± SE)" if seeds > 1 else ""
+    if spec.n_splits > 1:
+        title += f", mean over {spec.n_splits} splits (± SE, as if they shared no rows)"
+    elif len(spec.seeds) > 1:
+        title += f", mean over {len(spec.seeds)} seeds (± SE)"
     table = _metrics_table("log loss", "Brier", "accuracy", "AUC")
     for name, result, recovered in _rows(comparison):
         table.add_row(name, *_scores_row(result, recovered=recovered))
@@ -154,7 +174,7 @@ def _calibration_table(comparison: Comparison) -> tuple[str, Table]:
 
 
 def _metrics_table(*headings: str) -> Table:
-    table = _table()
+    table = new_table()
     table.add_column("", min_width=NAME_WIDTH, overflow="fold")
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -300,7 +320,7 @@ def _parameters_table(group: Sequence[FormulationResult], dataset: Dataset) -> t
     against = first[0].against
     what = "Log-odds" if len(classes) > 1 else f"Log-odds of {classes[0]}"
     title = f"{what} against {against}"
-    table = _table()
+    table = new_table()
     if len(classes) > 1:
         table.add_column("class")
     table.add_column("feature", overflow="ellipsis", max_width=22)
@@ -350,7 +370,7 @@ def _most_important(parameters: Sequence[Parameter], dataset: Dataset) -> list[i
 
 
 def _timings_table(comparison: Comparison) -> tuple[str, Table]:
-    table = _table()
+    table = new_table()
     table.add_column("", min_width=NAME_WIDTH, overflow="fold")
     for heading in ("step", "data", "evaluation", "loss alone**"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -367,7 +387,7 @@ def show_sigmoid_scores(
     scores: Sequence[SigmoidScore], title: str, console: Console, *, published: bool
 ) -> None:
     """Print right figures beside those that a sigmoid on every output gives."""
-    table = _table()
+    table = new_table()
     table.add_column("")
     table.add_column("right", justify="right")
     if published:
@@ -402,7 +422,7 @@ def _show_table(console: Console, title: str, table: Table) -> None:
         console.print()
 
 
-def _table() -> Table:
+def new_table() -> Table:
     return Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,

@@ -1,0 +1,209 @@
+"""The trials of a study: taken from the run folder where they are finished, trained where not.
+
+Each task is evaluated and kept as soon as it is trained, so that whatever ends a run costs no more
+than the tasks that are under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+
+from xent.study._dataset import Dataset
+from xent.study._evaluation import Trial, evaluate_trial
+from xent.study._formulations import Formulation
+from xent.study._objectives import Objective
+from xent.study._parameters import Likelihoods
+from xent.study._processes import worker_processes
+from xent.study._run_folder import RunFolder
+from xent.study._spec import StudySpec, trial_key
+from xent.study._tasks import Outcome, Task, TaskResult, bind_objective, plan_tasks, run_tasks
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class SplitData:
+    """One split, and what is worked out from it once.
+
+    Args:
+        dataset: its data.
+        objectives: of the formulations on its training part.
+        likelihoods: maximum likelihood on its training part.
+    """
+
+    dataset: Dataset
+    objectives: tuple[Objective, ...]
+    likelihoods: Likelihoods
+
+    @classmethod
+    def prepare(
+        cls, dataset: Dataset, formulations: Sequence[Formulation], *, linear: bool
+    ) -> SplitData:
+        """Bind the formulations to the data."""
+        objectives = tuple(bind_objective(formulation, dataset) for formulation in formulations)
+        return cls(dataset, objectives, Likelihoods(dataset, linear=linear))
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A task that is trained, evaluated and, where there is a folder, kept."""
+
+    result: TaskResult
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """One task: ``formulation`` is the position of its formulation, ``keys`` are its trials'."""
+
+    task: Task
+    formulation: int
+    keys: tuple[str, ...]
+
+
+class Trials:
+    """All trials of a study, and which of them are finished.
+
+    Args:
+        spec: the study.
+        requested: the formulations as they were asked for.
+        splits: the data.
+        folder: where trials are kept, and taken from; None keeps nothing.
+        progress: called with what is being done and the fraction of it that is done.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        requested: Sequence[str | Formulation],
+        splits: Sequence[SplitData],
+        folder: RunFolder | None,
+        progress: Progress | None,
+    ) -> None:
+        self.spec = spec
+        self.splits = splits
+        self.folder = folder
+        self.progress = progress
+        self.planned = [
+            self._plan(task, position)
+            for position, formulation in enumerate(requested)
+            for task in plan_tasks(spec, formulation)
+        ]
+        self.tasks: list[Finished | None] = [None] * len(self.planned)
+        self.taken = 0
+
+    def _plan(self, task: Task, position: int) -> _Planned:
+        from xent import __version__
+
+        split = self.splits[task.split]
+        formulation = split.objectives[position].formulation
+        # Another version of torch may round otherwise.
+        version = f"{__version__}, torch {torch.__version__}"
+        keys = tuple(
+            trial_key(self.spec, formulation, seed, split.dataset.fingerprint, version)
+            for seed in task.seeds
+        )
+        return _Planned(task, position, keys)
+
+    @property
+    def total(self) -> int:
+        """How many trials the study has."""
+        return sum(len(planned.keys) for planned in self.planned)
+
+    @property
+    def done(self) -> int:
+        """How many of them are finished."""
+        return sum(len(finished.trials) for finished in self.tasks if finished is not None)
+
+    def of(self, formulation: int) -> list[Finished]:
+        """The finished tasks of one formulation, by its position, in the order of the seeds."""
+        pairs = zip(self.planned, self.tasks, strict=True)
+        return [
+            finished
+            for planned, finished in pairs
+            if planned.formulation == formulation and finished is not None
+        ]
+
+    def run(self, executor: Executor | None, jobs: int) -> None:
+        """Finish every trial.
+
+        Raises:
+            InputError: an error of the user's own loss or model, or a full disk; the trials that
+                were finished before stay so.
+        """
+        self._take_from_folder()
+        positions = self._left()
+        work = [self._work(position) for position in positions]
+        with self._running(work, executor, jobs) as results:
+            for number, result in results:
+                position = positions[number]
+                finished = self._evaluate(position, result)
+                if self.folder is not None:
+                    dataset = self.splits[self.planned[position].task.split].dataset
+                    self.folder.write_task(result, finished.trials, dataset)
+                self._add(position, finished)
+
+    def _take_from_folder(self) -> None:
+        known = set() if self.folder is None else self.folder.finished()
+        if self.folder is None or not known:
+            return
+        for position, planned in enumerate(self.planned):
+            result = self.folder.kept(planned.keys, planned.task.seeds, known)
+            if result is not None:
+                self._add(position, self._evaluate(position, result))
+        self.taken = self.done
+        if self.taken:
+            self._say(f"{self.taken} of {self.total} trials taken from the folder", 1.0)
+
+    def _left(self) -> list[int]:
+        """Positions of what is to be trained, seed by seed: what is paired is finished together."""
+        left = [position for position, finished in enumerate(self.tasks) if finished is None]
+
+        def turn(position: int) -> tuple[int, int]:
+            task = self.planned[position].task
+            return task.split, self.spec.seeds.index(task.seeds[0])
+
+        return sorted(left, key=turn)
+
+    def _work(self, position: int) -> tuple[Task, Dataset]:
+        task = self.planned[position].task
+        return task, self.splits[task.split].dataset
+
+    @contextmanager
+    def _running(
+        self, work: Sequence[tuple[Task, Dataset]], executor: Executor | None, jobs: int
+    ) -> Iterator[Iterator[tuple[int, TaskResult]]]:
+        def training(fraction: float) -> None:
+            self._say("training", fraction)
+
+        if executor is None and jobs > 1:
+            with worker_processes([task for task, _ in work], jobs) as pool:
+                yield run_tasks(work, pool, training)
+        else:
+            yield run_tasks(work, executor, training)
+
+    def _evaluate(self, position: int, result: TaskResult) -> Finished:
+        planned = self.planned[position]
+        split = self.splits[planned.task.split]
+        objective = split.objectives[planned.formulation]
+        likelihood = split.likelihoods.of(objective.formulation.resolved_link.log_odds_of)
+
+        def one(outcome: Outcome, key: str) -> Trial:
+            trial = evaluate_trial(outcome, objective, split.dataset, self.spec, likelihood, key)
+            return replace(trial, split=planned.task.split)
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            return Finished(result, tuple(threads.map(one, result.outcomes, planned.keys)))
+
+    def _add(self, position: int, finished: Finished) -> None:
+        self.tasks[position] = finished
+        self._say("evaluating", self.done / self.total)
+
+    def _say(self, what: str, fraction: float) -> None:
+        if self.progress is not None:
+            self.progress(what, fraction)
