@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xent._contracts import Argument, Contract, Fault, Form
+    from xent.walkthrough import Choice
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "benchmarks" / "results"
@@ -205,6 +206,56 @@ def quoted(names: tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def which_page() -> str:
+    """The cheat sheet of losses, an example for each task and last layer, and what goes wrong."""
+    from xent.walkthrough._choice import cheat_sheet
+    from xent.walkthrough._render_choice import LEGEND, choice_in_markdown, sheet_in_markdown
+
+    choices = cheat_sheet()
+    lines = [
+        NOTE,
+        "# Which loss, and how",
+        "",
+        "For a task, the last layer of the model and the form of the target. `xent which --task",
+        "multiclass --last-layer softmax --target indices` says the same of one of them,",
+        '`xent.which("multiclass", "softmax", "indices")` does so in Python, and `xent which',
+        "--table` prints the tables. All of it follows from the [contracts](losses.md) of the",
+        "losses, and every example and every outcome below is run by the tests.",
+        "",
+        f"{as_code_of_f(LEGEND)}",
+        "",
+        sheet_in_markdown(choices),
+        "",
+        "Targets: `indices` are numbers of classes, such as 2; `one-hot` is a column for each",
+        "class, 1 where it applies and 0 elsewhere; `probabilities` lie between 0 and 1;",
+        "`floats` are labels in a floating dtype, such as 1.0.",
+        "",
+        "## In full",
+        "",
+        "One form of the target for each task and last layer; with the others the call differs,",
+        "and what is refused.",
+    ]
+    for choice in first_of_each_layer(choices):
+        lines += ["", choice_in_markdown(choice, level=3)]
+    return "\n".join(lines) + "\n"
+
+
+def first_of_each_layer(choices: tuple[Choice, ...]) -> list[Choice]:
+    """The first that is possible of each task and last layer, or the first where none is."""
+    found: dict[tuple[str, str], Choice] = {}
+    for choice in sorted(choices, key=lambda choice: not choice.possible):
+        found.setdefault((choice.task, choice.last_layer), choice)
+    order = {(choice.task, choice.last_layer): None for choice in choices}
+    return [found[key] for key in order]
+
+
+def as_code_of_f(legend: str) -> str:
+    """The legend of the cheat sheet with its names as code."""
+    for name in ("torch.nn.functional", "xent.functional"):
+        legend = legend.replace(name, f"`{name}`")
+    return legend.replace("F is", "`F` is")
+
+
 def speed_page() -> str:
     """What benchmarks/losses.py has measured."""
     lines = [
@@ -369,6 +420,7 @@ PAGES = {
     "losses.md": losses_page,
     "speed.md": speed_page,
     "accuracy.md": accuracy_page,
+    "which.md": which_page,
 }
 
 

@@ -13,8 +13,11 @@ import xent.study
 
 FACE = [
     "LINKS",
+    "Agreement",
+    "Choice",
     "Comparison",
     "ContractError",
+    "Explanation",
     "Formulation",
     "InputError",
     "Link",
@@ -26,7 +29,10 @@ FACE = [
     "compare",
     "compare_predictions",
     "empty_cache",
+    "explain",
     "sweep",
+    "verify",
+    "which",
 ]
 
 
@@ -87,7 +93,11 @@ def arguments_of(value):
 @pytest.mark.parametrize(
     "name",
     [
+        "Agreement",
+        "Choice",
         "compare",
+        "explain",
+        "Explanation",
         "sweep",
         "Comparison",
         "Sweep",
@@ -96,6 +106,8 @@ def arguments_of(value):
         "Link",
         "InputError",
         "MissingExtraError",
+        "verify",
+        "which",
     ],
 )
 def test_every_argument_is_documented(name):

@@ -24,13 +24,22 @@ if TYPE_CHECKING:
     from xent.study import compare as compare
     from xent.study import compare_predictions as compare_predictions
     from xent.study import sweep as sweep
+    from xent.walkthrough import Agreement as Agreement
+    from xent.walkthrough import Choice as Choice
+    from xent.walkthrough import Explanation as Explanation
+    from xent.walkthrough import explain as explain
+    from xent.walkthrough import verify as verify
+    from xent.walkthrough import which as which
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Agreement": "xent.walkthrough",
+    "Choice": "xent.walkthrough",
     "Comparison": "xent.study",
     "Formulation": "xent.study",
     "ContractError": "xent._errors",
+    "Explanation": "xent.walkthrough",
     "InputError": "xent._errors",
     "Sweep": "xent.study",
     "LINKS": "xent._links",
@@ -41,13 +50,19 @@ _HOMES = {
     "compare": "xent.study",
     "compare_predictions": "xent.study",
     "empty_cache": "xent.kernels",
+    "explain": "xent.walkthrough",
     "sweep": "xent.study",
+    "verify": "xent.walkthrough",
+    "which": "xent.walkthrough",
 }
 
 __all__ = [
     "LINKS",
+    "Agreement",
+    "Choice",
     "Comparison",
     "ContractError",
+    "Explanation",
     "Formulation",
     "InputError",
     "Link",
@@ -59,7 +74,10 @@ __all__ = [
     "compare",
     "compare_predictions",
     "empty_cache",
+    "explain",
     "sweep",
+    "verify",
+    "which",
 ]
 
 

@@ -1,0 +1,102 @@
+"""``xent explain``: one loss on the user's own numbers, step by step."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xent.cli._present import print_document, terminal
+
+FORMATS = ("text", "markdown", "latex", "html", "json")
+
+
+@click.command()
+@click.option("--logits", metavar="NUMBERS|FILE", help="Outputs before sigmoid or softmax.")
+@click.option("--probabilities", "--probs", metavar="NUMBERS|FILE",
+              help="Instead: outputs after sigmoid or softmax.")  # fmt: skip
+@click.option("--log-probabilities", "--log-probs", metavar="NUMBERS|FILE",
+              help="Instead: outputs after log-softmax.")  # fmt: skip
+@click.option("-t", "--targets", metavar="NUMBERS|FILE",
+              help="Labels, class indices or probabilities.")  # fmt: skip
+@click.option("--task", type=click.Choice(["binary", "multiclass", "multilabel"]),
+              help="What a target says; needed only where shapes leave it open.")  # fmt: skip
+@click.option("--loss", metavar="NAME", help="A loss of xent.functional.  [default: the one that "
+              "takes such numbers]")  # fmt: skip
+@click.option("--weight", metavar="NUMBERS", help="Of each class, or of each element.")
+@click.option("--pos-weight", metavar="NUMBERS", help="Of the term of 1.")
+@click.option("--sample-weight", metavar="NUMBERS", help="Of each row.")
+@click.option("--ignore-index", type=int, metavar="N", help="Target of what is left out.")
+@click.option("--label-smoothing", type=float, metavar="SHARE",
+              help="Share of the target that is spread evenly.")  # fmt: skip
+@click.option("--reduction", type=click.Choice(["mean", "sum", "none"]), default="mean",
+              show_default=True)  # fmt: skip
+@click.option("--option", "others", multiple=True, metavar="NAME=VALUE",
+              help="Any other argument of the loss, such as gamma=2.")  # fmt: skip
+@click.option("--class-dim", type=int, metavar="AXIS", help="Axis of the classes.")
+@click.option("--dtype", metavar="NAME", help="Round the numbers to it first, such as float32.")
+@click.option("-f", "--format", "form", type=click.Choice(FORMATS), default="text",
+              show_default=True)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Write it here.")  # fmt: skip
+def command(
+    form: str, as_json: bool, out: Path | None, others: tuple[str, ...], **options: Any
+) -> int:  # the \b below is click's mark for lines to leave as they are
+    """Walk through the calculation of a cross-entropy on your own numbers.
+
+    NUMBERS have spaces or commas between them and semicolons between rows. FILE is a .csv, .tsv,
+    .npy, .npz or .json file; FILE:NAME,NAME takes columns, FILE:NAME an entry.
+
+    \b
+    Examples:
+      xent explain --logits "-0.1 2 3 0.5" --targets "0 1 1 0"
+      xent explain --logits "2 1 0; 0 3 1" --targets "0 2" --label-smoothing 0.1
+      xent explain --logits scores.csv:a,b,c --targets scores.csv:y -f html -o explained.html
+
+    Exit codes: 0 fine, 2 bad input.
+    """
+    from xent.walkthrough._explain import explain
+
+    explanation = explain(**options, **_named(others))
+    form = "json" if as_json else form
+    if out is not None:
+        _write(out, getattr(explanation, f"to_{form}")())
+    elif form == "text" and sys.stdout.isatty():
+        explanation.show(terminal())
+    elif form == "json":
+        print_document(explanation.to_dict())
+    else:
+        click.echo(getattr(explanation, f"to_{form}")(), nl=False)
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    from xent._errors import InputError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            "explain: --out",
+            "a file that can be written to",
+            f"{str(path)!r} ({error.strerror or error})",
+            "Name another file.",
+        ) from error
+    click.echo(f"Written: {path}", err=True)
+
+
+def _named(others: tuple[str, ...]) -> dict[str, Any]:
+    """NAME=VALUE, where a value that is a number is one."""
+    named: dict[str, Any] = {}
+    for other in others:
+        name, equals, value = other.partition("=")
+        if not (name and equals and value):
+            raise click.UsageError(f"--option takes NAME=VALUE, such as gamma=2; got {other!r}.")
+        try:
+            named[name.strip().replace("-", "_")] = float(value)
+        except ValueError:
+            named[name.strip().replace("-", "_")] = value
+    return named

@@ -1,0 +1,110 @@
+"""``xent verify``: one loss by every implementation on the same numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from xent.cli._present import print_document, terminal
+
+_TASKS = ("binary", "multiclass", "multilabel")
+# What is meaningful only where numbers are drawn.
+_OF_THE_DRAW = ("size", "classes", "kind", "seed")
+
+
+@click.command()
+@click.option("--logits", metavar="NUMBERS|FILE", help="Outputs before sigmoid or softmax.")
+@click.option("--probabilities", "--probs", metavar="NUMBERS|FILE",
+              help="Instead: outputs after sigmoid or softmax.")  # fmt: skip
+@click.option("--log-probabilities", "--log-probs", metavar="NUMBERS|FILE",
+              help="Instead: outputs after log-softmax.")  # fmt: skip
+@click.option("-t", "--targets", metavar="NUMBERS|FILE",
+              help="Labels, class indices or probabilities.")  # fmt: skip
+@click.option("--task", type=click.Choice(_TASKS),
+              help="What a target says; needed only where shapes leave it open.")  # fmt: skip
+@click.option("--loss", metavar="NAME", help="A loss of xent.functional.  [default: the one that "
+              "takes such numbers]")  # fmt: skip
+@click.option("--weight", metavar="NUMBERS", help="Of each class, or of each element.")
+@click.option("--pos-weight", metavar="NUMBERS", help="Of the term of 1.")
+@click.option("--sample-weight", metavar="NUMBERS", help="Of each row.")
+@click.option("--ignore-index", type=int, metavar="N", help="Target of what is left out.")
+@click.option("--label-smoothing", type=float, metavar="SHARE",
+              help="Share of the target that is spread evenly.")  # fmt: skip
+@click.option("--reduction", type=click.Choice(["mean", "sum"]), help="[default: mean]")
+@click.option("--option", "others", multiple=True, metavar="NAME=VALUE",
+              help="Any other argument of the loss, such as gamma=2.")  # fmt: skip
+@click.option("--class-dim", type=int, metavar="AXIS", help="Axis of the classes.")
+@click.option("--dtype", metavar="NAME", help="Round the numbers to it first, such as float32.")
+@click.option("--size", type=int, default=1000, show_default=True, metavar="N",
+              help="How many rows to draw where no numbers are given.")  # fmt: skip
+@click.option("--classes", type=int, default=3, show_default=True, metavar="C",
+              help="How many classes or labels to draw.")  # fmt: skip
+@click.option("--kind", type=click.Choice(["logits", "probabilities", "log-probabilities"]),
+              default="logits", show_default=True, help="What to draw.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
+@click.option("--no-time", is_flag=True, help="Measure no times.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--markdown", is_flag=True, help="Print it as Markdown.")
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    others: tuple[str, ...],
+    no_time: bool,
+    as_json: bool,
+    markdown: bool,
+    **options: Any,
+) -> int:  # the \b below is click's mark for lines to leave as they are
+    """Compute a loss by every implementation on the same numbers, and say which agree.
+
+    By hand in NumPy, SciPy's xlogy, scikit-learn's log_loss, PyTorch's functions and modules, and
+    xent's: value, distance from the exact value in units of the last place, and time of a call;
+    then the calls that must be the same number, and what the wrong ones give.
+
+    NUMBERS have spaces or commas between them and semicolons between rows. FILE is a .csv, .tsv,
+    .npy, .npz or .json file; FILE:NAME,NAME takes columns, FILE:NAME an entry. Without numbers,
+    some are drawn: for --task, or for each task in turn.
+
+    \b
+    Examples:
+      xent verify --logits "1.1 2.2 0.5 -1.1 -2.2" --targets "1 1 0 0 0"
+      xent verify --probabilities "0.7 0.3" --targets "1 0" --dtype float32
+      xent verify --task multiclass --size 10 --classes 5 --seed 1
+
+    Exit codes: 0 all that must agree does, 1 something does not, 2 bad input.
+    """
+    from xent.cli._explain import _named as named_options
+    from xent.walkthrough._verify import verify
+
+    if as_json and markdown:
+        raise click.UsageError("--json and --markdown exclude each other.")
+    settings = {**options, **named_options(others), "timed": not no_time}
+    if _is_drawn(options):
+        tasks = [options["task"]] if options["task"] else list(_TASKS)
+        found = [verify(**(settings | {"task": task})) for task in tasks]
+    else:
+        _refuse_options_of_the_draw(context)
+        found = [verify(**settings)]
+    if as_json:
+        print_document({"agreements": [agreement.to_dict() for agreement in found]})
+    elif markdown:
+        click.echo("\n\n".join(agreement.to_markdown() for agreement in found))
+    else:
+        console = terminal()
+        for number, agreement in enumerate(found):
+            if number:
+                console.print("\n")
+            agreement.show(console)
+    return 0 if all(agreement.ok for agreement in found) else 1
+
+
+def _is_drawn(options: dict[str, Any]) -> bool:
+    numbers = ("logits", "probabilities", "log_probabilities", "targets")
+    return all(options[name] is None for name in numbers)
+
+
+def _refuse_options_of_the_draw(context: click.Context) -> None:
+    for name in _OF_THE_DRAW:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is for numbers that are drawn; leave it out.")
