@@ -30,6 +30,8 @@ NOTHING_WRITTEN = "Nothing was written; --out FOLDER keeps report, results and t
 def assert_reads_well(text):
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 80
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+    assert "\n\n\n" not in text
 
 
 # Each kind of output: two and many classes, recovered rows, an mlp, convergence, divergence.
@@ -102,6 +104,24 @@ def test_out(tmp_path):
     names = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert names == ["report.html", "results.json", "trials", "trials.jsonl"]
     assert len(list((tmp_path / "run" / "trials").iterdir())) == 6
+
+
+def test_names_accumulate_and_may_hold_commas(tmp_path):
+    random = np.random.default_rng(0)
+    columns = {name: random.normal(size=120) for name in ("x", "z", "w", "size, cm", "v")}
+    y = random.choice(["a", "b", "Paris, France"], 120)
+    pandas.DataFrame(columns | {"y": y}).to_csv(tmp_path / "data.csv", index=False)
+    ended = xent(
+        "compare", tmp_path / "data.csv", "--target", "y", "--drop", "z", "--drop", "size, cm",
+        "--drop", "w, v", "--classes", "Paris, France", "--classes", "a", "--seeds", "1",
+        "--epochs", "1", "--json",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert document["data"]["features"] == ["x"]
+    assert document["data"]["classes"] == ["Paris, France", "a"]
+    assert document["spec"]["data"]["drop"] == ["z", "size, cm", "w", "v"]
+    assert document["spec"]["data"]["classes"] == ["Paris, France", "a"]
 
 
 def test_every_option_reaches_the_study(tmp_path):
@@ -208,8 +228,8 @@ def test_splits():
     assert json.loads(ended.out)["spec"]["seeds"] == list(range(10))
     ended = xent("compare", DATA, "--splits", "3", "--seeds", "5")
     assert ended.err == (
-        "Error: --seeds must be left out, or 3, with --splits 3: each split has one seed; got 5. "
-        "Leave it out.\n"
+        "Error: compare: --seeds must be left out, or 3, with --splits 3: each split has one seed; "
+        "got 5. Leave it out.\n"
     )
 
 

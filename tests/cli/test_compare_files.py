@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-OPTIONS = ("--target", "y", "--input", "probs", "--drop", "row,site")
+OPTIONS = ("--target", "y", "--input", "probs", "--drop", "row", "--drop", "site")
 
 
 def test_files_are_compared(folder):
@@ -75,6 +75,8 @@ def test_trials_of_a_run_can_be_compared_again(folder):
     ended = xent("compare", "--predictions", *files, "--input", "log-probs", "--json")
     assert ended.code in (0, 1), ended.err
     (pair,) = json.loads(ended.out)["pairs"]
+    assert pair["subtrahend"] == "bce seed 0"
+    assert pair["minuend"] == "ce2+smoothing=0.1 seed 0"
     assert pair["difference"] == pytest.approx(study.pairs[0].difference, rel=1e-12)
 
 
@@ -82,7 +84,25 @@ def test_out_keeps_the_results(folder):
     files = ("one.csv", "both.parquet")
     ended = xent("compare", "--predictions", *files, *OPTIONS, "--out", "kept")
     assert ended.err == "Written: kept/report.html, results.json\n"
-    assert json.loads((folder / "kept" / "results.json").read_text())["pairs"]
+    kept = json.loads((folder / "kept" / "results.json").read_text())
+    assert kept["pairs"]
+    assert kept["asked"]["files"] == {"one": "one.csv", "both": "both.parquet"}
+    assert kept["data"]["kinds"] == {"one": "probs", "both": "probs"}
+    assert len(kept["data"]["fingerprint"]) == 64
+    page = (folder / "kept" / "report.html").read_text(encoding="utf-8")
+    assert "<code>xent compare --predictions one.csv both.parquet --input probs" in page
+
+
+def test_nothing_is_cut_and_no_line_ends_in_spaces(folder):
+    name = "a_model_with_a_rather_long_name.csv"
+    pd.read_csv("one.csv").to_csv(name, index=False)
+    ended = xent("compare", "--predictions", name, "both.parquet", *OPTIONS)
+    assert "…" not in ended.out
+    assert "\n\n\n" not in ended.out
+    assert not [line for line in ended.out.splitlines() if line != line.rstrip()]
+    assert max(map(len, ended.out.splitlines())) <= 80
+    for metric in ("log loss", "Brier", "accuracy", "AUC", "ECE", "slope", "McNemar", "bootstrap"):
+        assert metric in ended.out
 
 
 def test_clusters_and_ids(folder):
@@ -94,16 +114,52 @@ def test_clusters_and_ids(folder):
     document = json.loads(ended.out)
     assert document["data"]["clusters"] == len(set(pd.read_csv("one.csv")["site"]))
     assert "clusters of rows" in document["pairs"][0]["design"]
-    shuffled = pd.read_csv("two.csv").iloc[::-1]
-    order = shuffled.sort_values("y", kind="stable").index
-    swapped = pd.read_csv("two.csv")
-    twins = np.flatnonzero(swapped["y"] == "cat")[:2]
-    swapped.loc[twins, "row"] = swapped.loc[twins[::-1], "row"].to_numpy()
-    swapped.to_csv("two.csv", index=False)
-    assert len(order) == 200
-    ended = xent("compare", "--predictions", *files, "--drop", "site")
-    assert ended.code == 2
-    assert "must be files whose column --id agrees, row by row; got " in ended.err
+
+
+def test_rows_are_matched_by_their_names(folder):
+    frame = pd.read_csv("one.csv").assign(row=[f"r{i}" for i in range(200)])
+    frame.to_csv("one.csv", index=False)
+    frame.assign(p=Q).to_csv("two.csv", index=False)
+    frame.assign(p=Q).sample(frac=1.0, random_state=1).to_csv("shuffled.csv", index=False)
+    options = ("--target", "y", "--input", "probs", "--id", "row", "--groups", "site", "--json")
+    documents = []
+    for other in ("two.csv", "shuffled.csv"):
+        ended = xent("compare", "--predictions", "one.csv", other, *options)
+        assert ended.code == 0, ended.err
+        documents.append(json.loads(ended.out)["pairs"][0])
+    in_order, matched = documents
+    assert matched["difference"] == pytest.approx(in_order["difference"], rel=1e-12)
+    assert matched["standard_error"] == pytest.approx(in_order["standard_error"], rel=1e-12)
+
+    without = ("--target", "y", "--input", "probs", "--drop", "row,site")
+    assert refused("one.csv", "shuffled.csv", *without).endswith(
+        "Write the rows in the same order, or name a column of row names with --id: rows are "
+        "matched by it then."
+    )
+
+
+def test_row_names_that_do_not_match(folder):
+    frame = pd.read_csv("one.csv")
+    options = ("--target", "y", "--input", "probs", "--id", "row", "--drop", "site")
+    frame.assign(row=frame["row"] + 1).to_csv("later.csv", index=False)
+    assert refused("one.csv", "later.csv", *options) == (
+        "compare: --id must be a column with the same values in all files; got '0' in one and not "
+        "in later. Write the predictions of the same rows."
+    )
+    frame.assign(row=frame["row"] // 2).to_csv("twice.csv", index=False)
+    assert refused("one.csv", "twice.csv", *options) == (
+        "compare: --id must be a column that names each row once, where files have the rows in "
+        "another order; got '0' in several rows of twice. Name such a column, or write the rows in "
+        "the same order."
+    )
+    wrong = frame.iloc[::-1]
+    wrong = wrong.assign(y=np.where(wrong["row"] == 7, "cat", wrong["y"]))
+    wrong = wrong.assign(y=np.where(wrong["row"] == 9, "dog", wrong["y"]))
+    wrong.to_csv("wrong.csv", index=False)
+    row = 7 if frame["y"][7] == "dog" else 9
+    assert f"(the row called '{row}'). Correct the target" in (
+        refused("one.csv", "wrong.csv", *options)
+    )
 
 
 def refused(*arguments):
@@ -126,7 +182,7 @@ def test_what_is_refused(folder):
         "3. Leave it out."
     )
     assert refused(*files, *OPTIONS, "--question", "procedure").startswith(
-        "--question procedure must be asked of models that are trained here"
+        "compare: --question procedure must be asked of models that are trained here"
     )
     assert refused(*files, "--input", "probs").startswith(
         "compare: --target must be given for one.csv: the column of true classes; got none."
@@ -179,6 +235,6 @@ def test_options_of_files_are_refused_without_them():
         assert ended.code == 2
         assert f"{option[0]} is for --predictions alone." in ended.err
     ended = xent("compare", "a.csv", "b.csv")
-    assert "Got 2 arguments DATA; several files are for --predictions." in ended.err
+    assert "Got 2 data sets, and one is compared at a time; files of predictions need " in ended.err
     ended = xent("compare", "sklearn:iris", "--margin", "much")
     assert "'much' is neither a number of nats nor the word skill." in ended.err

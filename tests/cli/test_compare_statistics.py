@@ -41,7 +41,7 @@ def test_verdicts_and_rules_are_printed():
     assert said.count("less than the margin of 5 (TOST p = ") == 2
     assert "Differences below 5 nats of log loss do not matter, as given." in said
     assert "adjusted by Holm over 3 pairs" in said
-    assert "Test: paired t over 80 test rows and 2 seeds, crossed, " in said
+    assert "Test of the first pair: paired t over 80 test rows and 2 seeds, crossed, " in said
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ FAULTS = {
     "seeds in words": ("{f}/good.csv -t y --seeds ten", "'ten' is not a valid integer"),
     "unknown option": ("{f}/good.csv -t y --sedes 3", "'--sedes'"),
     "unknown choice": ("{f}/good.csv -t y --optimizer adagrad", "'adagrad' is not one of"),
-    "too many arguments": ("{f}/good.csv more -t y", "several files are for --predictions"),
+    "too many arguments": ("{f}/good.csv more -t y", "files of predictions need --predictions"),
     "no data": ("", "Missing argument 'DATA'"),
 }  # fmt: skip
 

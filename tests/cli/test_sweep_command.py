@@ -1,6 +1,10 @@
 """``xent compare study.toml`` from its file to what it prints."""
 
 import json
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from command_line import xent
@@ -28,7 +32,8 @@ def study(tmp_path):
 def test_what_is_shown(study, tmp_path):
     ended = xent("compare", study, "--out", tmp_path / "run")
     assert ended.code == 0
-    assert ended.err == f"Written: {tmp_path / 'run'}/sweep.json, trials.jsonl, trials/, cells/\n"
+    kept = "sweep.html, sweep.json, trials.jsonl, trials/, cells/"
+    assert ended.err == f"Written: {tmp_path / 'run'}/{kept}\n"
     assert "\x1b" not in ended.out
     assert max(map(len, ended.out.splitlines())) <= 80
     flowing = " ".join(ended.out.split())
@@ -37,7 +42,7 @@ def test_what_is_shown(study, tmp_path):
         "chosen on the validation rows alone"
     )
     assert "synthetic:n=200,features=3, linear" in flowing
-    assert "At each common learning rate - ce1 - bce: 0.01 " in flowing
+    assert "difference of log loss, in nats) - ce1 - bce: 0.01 " in flowing
     assert "Over all data sets, linear Over 2 data sets " in flowing
     again = xent("compare", study, "--out", tmp_path / "run")
     assert "24 of 24 trials were finished in the folder before" in " ".join(again.out.split())
@@ -61,11 +66,33 @@ def test_out_may_stand_in_the_file(study, tmp_path):
 
 
 @pytest.mark.parametrize("options", [("--seeds", "3"), ("--lr", "0.1"), ("--no-stratify",)])
-def test_options_that_belong_into_the_file(study, options):
+def test_options_that_belong_in_the_file(study, options):
     ended = xent("compare", study, *options)
     assert ended.code == 2
-    assert "belongs into study.toml." in ended.err
+    assert "belongs in study.toml." in ended.err
     assert ended.err.count("\n") == 1
+
+
+def test_options_that_no_sweep_has(study):
+    ended = xent("compare", study, "--id", "row")
+    assert ended.code == 2
+    assert "--id is for files of predictions, not for a sweep." in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_the_page_is_shown(study, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("webbrowser.open", lambda address: shown.append(address) or True)
+    xent("compare", study, "--out", tmp_path / "run", "--open")
+    xent("compare", study, "--open", "--json")
+    kept, temporary = (Path(url2pathname(urlsplit(address).path)) for address in shown)
+    assert kept == tmp_path / "run" / "sweep.html"
+    assert temporary.name == "sweep.html"
+    page = kept.read_text()
+    links = re.findall(r'href="(cells/[^"]+)"', page)
+    assert len(links) == 4
+    assert all((kept.parent / link).is_file() for link in links)
+    assert 'href="cells' not in temporary.read_text()
 
 
 def test_a_failed_choice_is_exit_code_1(study):

@@ -165,10 +165,19 @@ def test_differences_far_beyond_the_margin():
 def test_an_interrupted_run():
     results = make_results(("bce", "ce1"))
     results |= {"status": "interrupted", "trials": {"finished": 4, "planned": 9}}
+    results["spec"]["formulations"] = ["bce", "ce1", "ce2"]
     del results["formulations"]["ce1"]["trials"][1:]
     page = page_of(results)
+    assert "3 formulations" in page.text
     assert "Interrupted: 4 of 9 trials are finished" in page.text
+    assert "verdicts may change with the rest. Nothing is finished of ce2." in page.text
+    assert "So far: the two are equivalent." in page.text
+    assert "--formulations bce,ce1,ce2" in page.text
     assert ["1", "0.602000", "–"] in page.tables["seeds"][0]
+    del results["formulations"]["ce1"]
+    page = page_of(results | {"pairs": []})
+    assert "One formulation is finished so far" in page.text
+    assert "Nothing is finished of ce1, ce2." in page.text
 
 
 def test_recovered_probabilities():
@@ -264,8 +273,26 @@ def test_predictions_made_elsewhere():
     assert "theirs and ours are equivalent." in page.text
     assert page.tables["scores"][0][1][:2] == ["ours", "0.50000"]
     assert page.inside("reliability").count("<svg") == 2
-    for text in ("No trial has a learning curve.", "Nothing was timed."):
-        assert text in page.text
+    assert page.inside("findings").count("No findings.") == 1
+    sections = [own["id"] for tag, own in page.elements if tag == "section"]
+    assert sections == ["verdict", "findings", "scores", "differences", "reliability", "methods"]
+    assert page.tables["scores"][0][0][-1] == "slope"
+    assert "p, Holm" not in page.cells("differences")
+    assert "Many pairs" not in page.text
+    assert "formulation" not in page.text
+    assert "ours and theirs" in page.text
+    assert "call xent.compare_predictions with the same ones" in page.text
+    results["data"] |= {"kinds": {"ours": "logits", "theirs": "logits"}, "fingerprint": "abc"}
+    results["asked"] = {"files": {"ours": "ours.csv", "theirs": "their file.csv"},
+                        "input": "logits", "identity": "row", "drop": ["a", "b"]}  # fmt: skip
+    page = page_of(results, nothing)
+    assert (
+        "xent compare --predictions ours.csv 'their file.csv' --input logits --id row --drop a,b"
+    ) in page.text
+    assert "theirs: their file.csv, logits" in page.text
+    results["asked"]["drop"] = ["a", "b, or c"]
+    assert "--drop a --drop 'b, or c'" in page_of(results, nothing).text
+    assert "data fingerprint abc" in page.text
 
 
 def test_bare_results():

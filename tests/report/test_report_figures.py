@@ -29,6 +29,27 @@ def test_the_question_the_verdicts_and_the_margin(whole_page):
     assert "Differences below 0.01 nats do not matter." in whole_page.text
 
 
+def test_conditions_and_checks_stand_beside_the_verdicts():
+    results = make_results(("bce", "ce2"))
+    results["conditions"] = ["As written, a step of ce2 is twice as long."]
+    check = {"name": "brier", "value": 0.001, "low": -0.002, "high": 0.004, "p_value": 0.5,
+             "words": "Brier score, by the same test"}  # fmt: skip
+    mcnemar = check | {"name": "exact McNemar", "value": 0.0, "low": None, "high": None}
+    results["pairs"][0]["checks"] = [check, mcnemar]
+    page = page_of(results)
+    assert "As written, a step of ce2 is twice as long." in page.inside("verdict")
+    assert rows_of(page, "verdict")[1:] == [
+        ["ce2 − bce", "Brier score", "+0.001", "−0.002 to +0.004", "0.5", check["words"]],
+        ["exact McNemar", "0", "–", "0.5", check["words"]],
+    ]
+
+
+def test_every_section_is_in_the_contents(whole_page):
+    links = [own["href"] for tag, own in whole_page.elements if tag == "a"]
+    sections = [own["id"] for tag, own in whole_page.elements if tag == "section"]
+    assert links == [f"#{each}" for each in sections]
+
+
 def test_differences(whole_page):
     heading, *rows = rows_of(whole_page, "differences")
     assert heading[:4] == ["first", "second", "difference", "SE"]
@@ -95,13 +116,13 @@ def test_scores(whole_page):
 
 def test_the_lowest_is_bold_only_where_it_is_different_from_all():
     results = make_results()
-    assert "Nothing is in bold: bce has the lowest" in page_of(results).text
+    assert "The lowest log loss is that of bce; it is not in bold" in page_of(results).text
     results["pairs"] = [
         pair_of("ce1", "bce", 0.05, "different"), pair_of("ce2", "bce", 0.06, "different"),
         pair_of("ce2", "ce1", 0.01, "inconclusive"),
     ]  # fmt: skip
     page = page_of(results)
-    assert "In bold: bce" in page.text
+    assert "In bold: the log loss of bce, shown to be lower than every other" in page.text
     assert page.inside("scores").count('class="best"') == 1
     results["pairs"][1]["verdict"] = "different but negligible"
     assert 'class="best"' not in page_of(results).inside("scores")

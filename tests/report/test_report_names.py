@@ -34,7 +34,8 @@ HARMLESS_TAGS = {
     "html", "head", "meta", "link", "title", "style", "body", "header", "main", "section", "p",
     "span", "h1", "h2", "h3", "ul", "li", "div", "table", "thead", "tbody", "tr", "th", "td", "bdi",
     "small", "details", "summary", "figure", "figcaption", "dl", "dt", "dd", "pre", "code",
-    "script", "strong", "em", "svg", "g", "path", "text", "use", "defs", "clippath", "rect", "wbr",
+    "script", "strong", "nav", "a", "em", "svg", "g", "path", "text", "use", "defs", "clippath",
+    "rect", "wbr",
 }  # fmt: skip
 
 

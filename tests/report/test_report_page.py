@@ -13,8 +13,8 @@ from taken_apart import page_of, whole
 from xent.report import build
 
 SECTIONS = [
-    "verdict", "scores", "differences", "seeds", "curves", "reliability", "coefficients", "time",
-    "methods",
+    "verdict", "findings", "scores", "differences", "seeds", "curves", "reliability",
+    "coefficients", "time", "methods",
 ]  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def test_sections_from_top_to_bottom(whole_page):
 
 
 def test_every_figure_has_drawings_and_a_table(whole_page):
-    for section in SECTIONS[2:-1]:
+    for section in SECTIONS[3:-1]:
         inside = whole_page.inside(section)
         assert "<svg" in inside, section
         assert "<summary>The numbers</summary>" in inside, section

@@ -252,6 +252,19 @@ def test_flipped_columns_are_told_from_no_signal() -> None:
     assert "columns-flipped" in names(log_softmax(-z), many)
 
 
+def test_a_few_rows_of_huge_loss_lose_to_the_prior_however_they_scatter() -> None:
+    target = np.tile([0, 1], 20)
+    log_odds = np.where(target == 1, 3.0, -3.0)
+    log_odds[:2] = [900.0, -900.0]
+    scores = score_rows(binary_rows(log_odds), target, prior=[0.5, 0.5])
+    # The mean is ruled by two rows of forty, and within four of its standard errors of the prior's.
+    assert scores.log_loss > 40.0
+    assert scores.log_loss - np.log(2) < 4 * scores.over_prior_se
+    assert "worse-than-prior" in names(binary_rows(log_odds), target, prior=[0.5, 0.5])
+    log_odds[:2] = [10.0, -10.0]
+    assert "worse-than-prior" not in names(binary_rows(log_odds), target, prior=[0.5, 0.5])
+
+
 def test_infinite_rows_are_counted_and_lose_to_the_prior() -> None:
     logs = binary_rows(np.array([-np.inf, 1.0, -1.0, 0.5]))
     target = np.array([1, 1, 0, 0])

@@ -3,6 +3,7 @@
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
+import pandas
 import pytest
 
 from xent.scoring import finding
@@ -159,3 +160,37 @@ def test_findings_are_merged_over_seeds():
         ("warning", "ce2", "Worse."),
         ("note", "bce", "seed 1: farther. (2 more seeds alike.)"),
     ]
+
+
+def test_test_rows_that_are_training_rows_are_a_warning(tmp_path):
+    random = np.random.default_rng(0)
+    frame = pandas.DataFrame({"x": random.normal(size=80), "y": random.integers(0, 2, 80)})
+    path = tmp_path / "data.csv"
+    frame.to_csv(path, index=False)
+    comparison = compare(path, "y", test=path, seeds=1, epochs=2, formulations="bce", margin=0.1)
+    (found,) = [each for each in comparison.findings if each.name == "test-rows-in-training"]
+    assert (found.code, found.level, found.subject) == ("XS124", "warning", "data")
+    assert found.message == "80 of 80 test rows also stand in the training data."
+    assert comparison.ok
+    apart = compare(path, "y", seeds=1, epochs=2, formulations="bce", margin=0.1)
+    assert all(each.name != "test-rows-in-training" for each in apart.findings)
+
+
+def test_findings_of_several_seeds_say_of_which_their_numbers_are():
+    settings = {"formulations": "ce+focal=2", "epochs": 3}
+    for seeds, start in ((1, "Raw log loss"), (2, "seed 0: Raw log loss")):
+        result = compare("synthetic:n=200,features=2", seeds=seeds, **settings)
+        found = next(each for each in result.findings if each.name == "objective-is-not-proper")
+        assert found.message.startswith(start)
+
+
+def test_the_conditions_of_the_verdicts():
+    settings = {"formulations": "bce,ce2", "seeds": 1, "epochs": 3}
+    written = compare("synthetic:n=200,features=2", **settings).to_dict()
+    assert written["conditions"][0] == (
+        "As written, a step of adam is 2 times as long in log-odds for ce2 as for one logit; "
+        "--protocol matched evens that out."
+    )
+    assert written["conditions"][1].startswith("3 epochs have not converged. Largest distance")
+    matched = compare("synthetic:n=200,features=2", protocol="matched", **settings).to_dict()
+    assert [sentence[:8] for sentence in matched["conditions"]] == ["3 epochs"]

@@ -220,6 +220,7 @@ def test_too_many_parameters_are_refused(monkeypatch):
     with pytest.raises(InputError) as caught:
         converge(start(BUILT_IN["ce"], 3), make_loss(BUILT_IN["ce"], 3), 1e-9)
     assert str(caught.value) == (
-        "--converge must be used with at most 11 parameters; got 12. Use --optimizer lbfgs with "
+        "compare: --converge must be used with at most 11 parameters; got 12. Use --optimizer "
+        "lbfgs with "
         "more --epochs."
     )

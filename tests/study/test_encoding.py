@@ -73,7 +73,11 @@ def test_missing_can_be_the_reference():
     columns = {"c": text([None, None, None, "a", "b", "a", "b"])}
     encoding, _, _ = encoded(columns, train=7)
     assert encoding.feature_names == ("c=a", "c=b")
-    assert encoding.notes == ("c: 3 categories as 2 columns against missing",)
+    assert encoding.notes == (
+        "c: 3 categories as 2 columns against missing",
+        "c: 3 missing training values kept as a category of their own, against which the others "
+        "are measured",
+    )
 
 
 def test_unseen_categories_are_the_reference():
@@ -317,3 +321,56 @@ def test_a_whole_number_that_no_rows_share_is_pointed_out():
     ):
         encoding, _, _ = encoded({"id": numbers(values)}, train=len(values))
         assert encoding.notes == notes
+
+
+def text_column(values):
+    levels = sorted({value for value in values if value is not None})
+    codes = [-1 if value is None else levels.index(value) for value in values]
+    return CategoricalColumn(np.array(codes), tuple(levels))
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        (
+            ["red"] * 5 + ["blue"] * 3 + [None] * 2,
+            "c: 2 missing training values kept as a category of their own, column 'c is missing'",
+        ),
+        (
+            ["red"] * 2 + ["blue"] + [None] * 5,
+            "c: 5 missing training values kept as a category of their own, against which the "
+            "others are measured",
+        ),
+        (
+            [f"v{i}" for i in range(60)] * 2 + ["v0", None],
+            "c: 1 missing training value counted as 'v0'",
+        ),
+    ],
+)
+def test_missing_text_is_said(values, note):
+    encoding = fit_encoding({"c": text_column(values)}, np.arange(len(values)))
+    assert note in encoding.notes
+
+
+def test_missing_text_that_there_is_none_of_is_not_said():
+    encoding = fit_encoding({"c": text_column(["red", "blue"] * 5)}, np.arange(10))
+    assert not any("missing" in note for note in encoding.notes)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["2024-03-31", "2024-04-01"], ["31.3.2024", "1.4.2024"], ["3/31/24 10:00", "4/1/24 11:30"],
+     ["2024/03/31T10:00:00", "2024/4/1"]],
+)  # fmt: skip
+def test_text_that_looks_like_dates_is_said(values):
+    encoding = fit_encoding({"when": text_column(values * 5)}, np.arange(10))
+    assert (
+        "when: looks like dates, read as categories; leave it out with --drop 'when', or write it "
+        "as numbers, such as days or months"
+    ) in encoding.notes
+
+
+@pytest.mark.parametrize("values", [["10-20", "20-30"], ["1.5.3", "a"], ["1-2/3", "2024"]])
+def test_text_that_does_not_is_not(values):
+    encoding = fit_encoding({"when": text_column(values * 5)}, np.arange(10))
+    assert not any("dates" in note for note in encoding.notes)

@@ -165,12 +165,14 @@ def test_a_name_gives_back_the_same_numbers(smoothing, focal, weights):
     [
         (
             "bcee",
-            "formulations must be among bce, ce1, ce2, ce, ovr, or package.module:name of your "
+            "compare: formulations must be among bce, ce1, ce2, ce, ovr, or package.module:name "
+            "of your "
             f"own; got 'bcee'. {GRAMMAR}",
         ),
         (
             "",
-            "formulations must be among bce, ce1, ce2, ce, ovr, or package.module:name of your "
+            "compare: formulations must be among bce, ce1, ce2, ce, ovr, or package.module:name "
+            "of your "
             f"own; got ''. {GRAMMAR}",
         ),
         (
@@ -233,10 +235,10 @@ def test_binary_formulations_refuse_more_classes(name):
 
 def test_none_and_twice():
     assert message_of(find_formulations, [], 2) == (
-        "formulations must be at least one name; got none. Give --formulations bce,ce2."
+        "compare: formulations must be at least one name; got none. Give --formulations bce,ce2."
     )
     assert message_of(find_formulations, ["ce+focal=2", "bce", "ce+focal=2.0"], 2) == (
-        "formulations must be different from each other; got 'ce+focal=2' twice. "
+        "compare: formulations must be different from each other; got 'ce+focal=2' twice. "
         "Name each formulation once."
     )
 
@@ -362,13 +364,15 @@ def test_a_formulation_is_imported_by_name():
     [
         (
             "own_losses.smoth:mine",
-            "formulations must be package.module:name of something that can be imported; got "
+            "compare: formulations must be package.module:name of something that can be imported; "
+            "got "
             "'own_losses.smoth:mine' (ModuleNotFoundError: No module named 'own_losses.smoth'). "
             "Check the spelling, and that the module is on PYTHONPATH.",
         ),
         (
             ":mine",
-            "formulations must be package.module:name of something that can be imported; got "
+            "compare: formulations must be package.module:name of something that can be imported; "
+            "got "
             "':mine' (ValueError: Empty module name). "
             "Check the spelling, and that the module is on PYTHONPATH.",
         ),
@@ -379,13 +383,14 @@ def test_a_formulation_is_imported_by_name():
         ),
         (
             "own_losses.smooth:yours",
-            "formulations must be package.module:name of something that exists; got "
+            "compare: formulations must be package.module:name of something that exists; got "
             "'own_losses.smooth:yours' (module own_losses.smooth has no 'yours'). Check the "
             "spelling after the colon.",
         ),
         (
             "own_losses.smooth:number",
-            "formulations must be an xent.Formulation where package.module:name is given; got "
+            "compare: formulations must be an xent.Formulation where package.module:name is "
+            "given; got "
             "own_losses.smooth:number of type int. Make it with xent.Formulation(name, "
             "description, outputs, loss, link).",
         ),
@@ -397,4 +402,6 @@ def test_import_errors(path, message):
 
 def test_import_by_path():
     assert import_by_path("math:pi", "--model") is math.pi
-    assert message_of(import_by_path, "math:tau2", "--model").startswith("--model must be")
+    assert message_of(import_by_path, "math:tau2", "compare: --model").startswith(
+        "compare: --model must be"
+    )

@@ -186,7 +186,7 @@ def test_forms_of_the_other_arguments(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seeds": 0}, "--seeds must be at least 1; got 0. Give --seeds 10."),
+        ({"seeds": 0}, "compare: --seeds must be at least 1; got 0. Give --seeds 10."),
         ({"seeds": [0.5]}, "compare: seeds must be a list of whole numbers; got [0.5]. Try [0, 1, "
          "2]."),
         ({"widths": 64, "model": "mlp"}, "compare: widths must be a list of whole numbers; got 64. "

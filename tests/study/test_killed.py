@@ -34,7 +34,7 @@ def factory(n_features, n_outputs):
 """
 SEEDS = 25
 TRIALS = 2 * SEEDS
-TIMES = ("seconds", "fit_seconds", "timings")
+TIMES = ("date", "seconds", "fit_seconds", "timings")
 
 
 class SlowStudy:
@@ -159,7 +159,7 @@ def test_asked_to_stop(whole, tmp_path, ended_by):
 
 @pytest.mark.slow
 def test_two_processes_on_one_folder(whole, tmp_path):
-    """They may train the same trials, but neither harms the other's."""
+    """They share the trials: none is trained twice, and neither harms the other's."""
     study, _ = whole
     out = tmp_path / "run"
     first = study.start(out)
@@ -170,6 +170,9 @@ def test_two_processes_on_one_folder(whole, tmp_path):
         assert process.returncode == 0, errors
         assert results_of(out) == results_of(study.folder / "whole")
     assert len(finished_in(out)) == TRIALS
+    trained = study.trained()
+    assert 0 < len(trained) < TRIALS
+    assert len(set(trained)) == len(trained)
     lines = (out / "trials.jsonl").read_bytes().splitlines()
     assert all(json.loads(line)["key"] for line in lines)
     assert not list(out.rglob("*.part"))

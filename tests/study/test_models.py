@@ -180,12 +180,14 @@ def test_model_specs():
     [
         (
             "math:pi",
-            "--model must be linear, mlp or package.module:factory; got math:pi of type float. "
+            "compare: --model must be linear, mlp or package.module:factory; got math:pi of type "
+            "float. "
             "Name a function factory(n_features, n_outputs) that returns an nn.Module.",
         ),
         (
             "math:factory",
-            "--model must be package.module:name of something that exists; got 'math:factory' "
+            "compare: --model must be package.module:name of something that exists; got "
+            "'math:factory' "
             "(module math has no 'factory'). Check the spelling after the colon.",
         ),
     ],

@@ -73,7 +73,8 @@ def message_of(call, *arguments, **options):
 
 def test_a_factory_must_return_a_module():
     assert message_of(build, lambda n, k: [n, k]) == (
-        "--model must be a factory(n_features, n_outputs) that returns an nn.Module; got list "
+        "compare: --model must be a factory(n_features, n_outputs) that returns an nn.Module; got "
+        "list "
         "from own:factory. Return the module itself."
     )
 
@@ -84,7 +85,7 @@ def test_a_factory_must_return_a_module():
 )
 def test_outputs_must_be_rows_by_outputs(outputs, found):
     assert message_of(require_outputs, outputs, 5, 1) == (
-        "--model: outputs must be a tensor of shape (rows, n_outputs) = (5, 1); got "
+        "compare: --model: outputs must be a tensor of shape (rows, n_outputs) = (5, 1); got "
         f"{found}. Return one column an output, also when there is only one."
     )
     right = torch.zeros(5, 1)
@@ -100,17 +101,20 @@ def test_a_module_with_wrong_outputs_is_refused_in_training():
     part = ModulePart(*make_data(), spec)
     objective = Objective.bind(BUILT_IN["bce"], np.ones(2))
     message = message_of(train_module, build(Flat), objective, part, None, spec, 0)
-    assert message.startswith("--model: outputs must be a tensor of shape (rows, n_outputs) =")
+    assert message.startswith(
+        "compare: --model: outputs must be a tensor of shape (rows, n_outputs) ="
+    )
 
 
 def test_the_head_must_be_a_linear_layer_of_that_name():
     rest = "Its nn.Linear modules are: 'body.0', 'last'."
     assert message_of(find_head, OwnModel(3, 1), "final") == (
-        "--head must be the name of the model's final nn.Linear; got 'final' (no such module). "
-        + rest
+        "compare: --head must be the name of the model's final nn.Linear; got 'final' (no such "
+        "module). " + rest
     )
     assert message_of(build, OwnModel, head="norm") == (
-        "--head must be the name of the model's final nn.Linear; got 'norm' (BatchNorm1d). " + rest
+        "compare: --head must be the name of the model's final nn.Linear; got 'norm' "
+        "(BatchNorm1d). " + rest
     )
     assert message_of(find_head, nn.ReLU(), "head").endswith("Its nn.Linear modules are: none.")
 
@@ -122,7 +126,8 @@ def test_only_the_head_may_change_with_the_outputs():
         )
 
     assert message_of(build, grows, "ce2", head="1") == (
-        "--head must be the only part of the model whose shape depends on n_outputs; got '1', "
+        "compare: --head must be the only part of the model whose shape depends on n_outputs; got "
+        "'1', "
         "while 0.weight changes too. Leave --head out, or build the rest of the model from "
         "n_features alone."
     )
@@ -136,7 +141,8 @@ def test_a_module_needs_parameters():
     frozen = nn.Linear(3, 1).requires_grad_(False)
     for module in (nn.ReLU(), frozen):
         assert message_of(train_module, module, objective, part, None, spec, 0) == (
-            "--model must be a module with parameters to train; got none. Add at least one "
+            "compare: --model must be a module with parameters to train; got none. Add at least "
+            "one "
             "nn.Linear."
         )
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,19 @@ from xent import InputError, compare
 from xent.study import DataSpec, StudySpec
 from xent.study._designs import Design, measure
 from xent.study._margin import given_margin, margin_of_skill
-from xent.study._pair_sentences import p_text
+from xent.study._pair_sentences import Reading, design_sentence, p_text, sentence
 from xent.study._pairing import compare_all
 from xent.study._row_values import Entrant, ScoredRows
 from xent.study._spec import check_spec
-from xent.study._statistics import crossed, paired_rows, resampled
+from xent.study._statistics import (
+    Difference,
+    crossed,
+    needed,
+    needed_together,
+    paired_rows,
+    resampled,
+    verdict,
+)
 
 DATA = "synthetic:n=600,features=3,seed=5"
 ROWS = 400
@@ -71,13 +80,19 @@ def test_a_fitted_pair_of_several_seeds_averages_them():
 
 
 def test_a_pair_of_procedures_crosses_seeds_and_rows():
-    (a, b), target = entrants(replicates=4)
+    (a, b), target = entrants(replicates=5)
     pair = pair_of([a, b], target, "procedure")
     expected = crossed(losses(b, target) - losses(a, target))
     assert pair.standard_error == pytest.approx(expected.standard_error, rel=1e-12)
     assert pair.degrees == pytest.approx(expected.degrees)
-    assert "4 seeds, crossed" in pair.design
+    assert "5 seeds, crossed" in pair.design
     assert {check.name for check in pair.checks} == {"paired bootstrap", "brier", "accuracy", "auc"}
+
+
+def test_few_seeds_are_not_redrawn():
+    (a, b), target = entrants(replicates=4)
+    pair = pair_of([a, b], target, "procedure")
+    assert {check.name for check in pair.checks} == {"brier", "accuracy", "auc"}
 
 
 def test_pairs_over_splits_are_corrected():
@@ -181,9 +196,10 @@ def test_equal_predictions_are_identical():
     pair = pair_of([a, Entrant("twin", a.replicates)], target)
     assert pair.verdict == "identical"
     assert pair.difference == pair.standard_error == 0.0
-    assert pair.sentence == (
-        "twin and a are identical: their probabilities differ by 0 at most, within the tolerance "
-        "of 1e-6."
+    assert pair.sentence == "twin and a are identical: no probability differs, in any digit."
+    shifted = Entrant("shifted", (a.replicates[0] - 2e-7,))
+    assert "identical: their probabilities differ by 2e-7 at most, within" in (
+        pair_of([a, shifted], target).sentence
     )
 
 
@@ -195,6 +211,90 @@ def test_an_open_pair_says_what_would_decide_it():
     assert pair.needed_unit == "rows"
     assert "nor equivalence within 0.001 (TOST p = " in pair.sentence
     assert "test rows in all would decide it at this mean and spread." in pair.sentence
+
+
+def reading(difference, margin, needed_units=(), **changes):
+    given = {
+        "minuend": "b", "subtrahend": "a", "level": 0.95, "p_difference": difference.p_value,
+        "p_holm": difference.p_value, "verdict": verdict(difference, margin), "gap": 0.1,
+    }  # fmt: skip
+    return Reading(difference=difference, margin=margin, needed=needed_units, **given | changes)
+
+
+def test_where_one_kind_of_unit_alone_decides_nothing_the_sentence_says_what_both_would():
+    random = np.random.default_rng(0)
+    values = random.normal(0, 1, (6, 1)) + random.normal(0, 6, (1, 300))
+    found = crossed(values - values.mean())
+    assert verdict(found, 0.3) == "inconclusive"
+    assert needed(found, 0.3) is None
+    rows, seeds = needed_together(found, 0.3)
+    assert (rows.unit, seeds.unit) == ("rows", "seeds")
+    # Both by one factor, up to the rounding of the smaller number.
+    assert rows.count == seeds.count * 300 // 6
+    said = sentence(reading(found, 0.3, (rows, seeds)))
+    assert "Neither more test rows nor more seeds alone would decide it at this mean and " in said
+    assert said.endswith(f"with {seeds.count} seeds would.")
+    larger = np.tile(values - values.mean(), (seeds.count // 6 + 2, seeds.count // 6 + 2))
+    assert verdict(crossed(larger), 0.3) == "equivalent"
+
+
+def test_only_what_was_tried_is_ruled_out():
+    splits = resampled(np.random.default_rng(2).normal(0.0, 1.0, size=10), 1.0)
+    assert needed(splits, 0.5) is None
+    assert needed_together(splits, 0.5) == ()
+    assert sentence(reading(splits, 0.5)).endswith(
+        "No number of splits of these rows would decide it at this mean and spread, since splits "
+        "share rows; what more rows would do is not known from here."
+    )
+    rows = paired_rows([1.0, -1.0])
+    assert sentence(reading(rows, None)).endswith(
+        "No number of test rows would decide it at this mean and spread."
+    )
+    both = crossed([[1.0, -1.0, 0.5, -0.5], [-1.0, 1.0, -0.5, 0.5]])
+    assert needed_together(both, None) == ()
+    assert sentence(reading(both, None)).endswith(
+        "No number of test rows and seeds would decide it at this mean and spread."
+    )
+
+
+def test_an_end_of_the_interval_never_loses_its_sign_to_rounding():
+    def ends(mean, error):
+        found = Difference(mean, error, 1e6, "")
+        said = sentence(reading(found, 1.0, verdict="equivalent"))
+        return said.split("% CI ")[1].split(")")[0]
+
+    assert ends(0.0195, 0.01) == "-0.0001 to +0.039"
+    assert ends(0.01, 0.01) == "-0.010 to +0.030"
+    assert ends(0.0, 0.0) == "0 to 0"
+    assert ends(-6.9e-9, 1e-8) == "-2.6e-8 to +1.3e-8"
+
+
+def test_p_values_too_small_for_a_number_are_below_one():
+    found = Difference(0.5, 0.001, 1e6, "")
+    assert sentence(reading(found, None)).endswith(
+        "p < 1e-300; there is no margin to hold it against."
+    )
+
+
+def test_near_probabilities_are_said_to_be_near():
+    found = Difference(1e-5, 1e-5, 1e6, "")
+    near = sentence(reading(found, 0.001, gap=4.2e-5))
+    assert near.endswith(". Their probabilities differ by 4e-5 at most.")
+    assert near.count("no difference is shown (p = 0.32)") == 1
+    assert "Their" not in sentence(reading(found, 0.001, gap=0.02))
+
+
+def test_designs_that_differ_are_summed_up_without_repetition():
+    def design(words, degrees):
+        return SimpleNamespace(design=words, degrees=degrees, difference=0.1)
+
+    assert design_sentence([design("t", 9.0), design("t", 9.0)]) == "Test: t."
+    assert design_sentence([design("F(1)", 9.0), design("F(2)", 9.0)]) == (
+        "Test of the first pair: F(1)."
+    )
+    assert design_sentence([design("t1", 9.0), design("t2", 1499.04)]) == (
+        "Test of the first pair: t1; 9 to 1,499 over all pairs."
+    )
 
 
 def test_without_margin_no_equivalence_is_claimed():
@@ -220,7 +320,10 @@ def test_holm_decides_over_all_pairs():
     changed = [pair for pair in pairs if pair.p_difference < 0.05 <= pair.p_holm]
     assert changed
     assert all(pair.verdict == "inconclusive" for pair in changed)
-    assert all("by Holm)" in pair.sentence for pair in changed)
+    for pair in changed:
+        p, by_holm = p_text(pair.p_difference), p_text(pair.p_holm)
+        said = f"neither a difference after Holm's adjustment (p = {p}, {by_holm} by Holm) nor"
+        assert said in pair.sentence
 
 
 def test_three_classes_have_every_check():
@@ -331,7 +434,9 @@ def test_diverged_studies_have_open_pairs():
     study = compare(DATA, seeds=2, epochs=4, optimizer="sgd", learning_rate=1e38)
     assert {pair.verdict for pair in study.pairs} == {"inconclusive"}
     assert study.margin.value is None
-    assert study.margin.words.startswith("No margin: no formulation is better than the class prior")
+    assert study.margin.words.startswith(
+        "No margin: no formulation has a log loss on the validation "
+    )
     assert len(study.rules) == 2
     json.dumps(study.to_dict(), allow_nan=False)
 
@@ -339,17 +444,22 @@ def test_diverged_studies_have_open_pairs():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"margin": 0.0}, "--margin must be above 0 and finite, in nats of log loss; got 0."),
-        ({"level": 0.4}, "--level must be above 0.5 and below 1; got 0.4."),
-        ({"question": "both"}, "--question must be one of fitted, procedure; got 'both'."),
+        (
+            {"margin": 0.0},
+            "compare: --margin must be above 0 and finite, in nats of log loss; got 0.",
+        ),
+        ({"level": 0.4}, "compare: --level must be above 0.5 and below 1; got 0.4."),
+        ({"question": "both"}, "compare: --question must be one of fitted, procedure; got 'both'."),
         (
             {"question": "procedure", "seeds": (0,)},
-            "--question procedure must be asked with several seeds or splits, since one says "
+            "compare: --question procedure must be asked with several seeds or splits, since one "
+            "says "
             "nothing about the others; got 1 seed. Give --seeds 10, or ask --question fitted.",
         ),
         (
             {"question": "fitted", "splits": 10},
-            "--question fitted must be asked of models that are tested on the same rows; got "
+            "compare: --question fitted must be asked of models that are tested on the same rows; "
+            "got "
             "--splits 10, each with test rows of its own.",
         ),
     ],

@@ -161,14 +161,16 @@ def own(contrasts):
             BUILT_IN["bce"],
             2,
             "lbfgs",
-            "--protocol matched must be used with sgd, adam or adamw; got lbfgs, whose first step "
+            "compare: --protocol matched must be used with sgd, adam or adamw; got lbfgs, whose "
+            "first step "
             "depends on the parametrisation. Use --protocol as-written, or --converge.",
         ),
         (
             BUILT_IN["ovr"],
             3,
             "adam",
-            "--protocol matched must be used with formulations that have log-odds against one "
+            "compare: --protocol matched must be used with formulations that have log-odds "
+            "against one "
             "reference class; got ovr (P(k) = sigmoid(z_k) / sum over j of sigmoid(z_j)). Leave it "
             "out, or use --protocol as-written.",
         ),
@@ -176,7 +178,8 @@ def own(contrasts):
             own(None),
             2,
             "sgd",
-            "--protocol matched must be used with formulations that have log-odds against one "
+            "compare: --protocol matched must be used with formulations that have log-odds "
+            "against one "
             "reference class; got mine (P(1) = own(z)). Leave it out, or use --protocol "
             "as-written.",
         ),
@@ -184,7 +187,7 @@ def own(contrasts):
             own(lambda _: np.array([[-1.0, 3.0]])),
             2,
             "adam",
-            "--protocol matched must be used with contrasts of one size under an adaptive "
+            "compare: --protocol matched must be used with contrasts of one size under an adaptive "
             "optimiser; got [-1.0, 3.0] of mine. Use --optimizer sgd.",
         ),
     ],
@@ -213,6 +216,7 @@ def test_more_classes_need_the_same_contrasts():
     with pytest.raises(InputError) as caught:
         require_matchable((BUILT_IN["ce"], halved), 3)
     assert str(caught.value) == (
-        "--protocol matched must be used with formulations that share their outputs when there "
+        "compare: --protocol matched must be used with formulations that share their outputs when "
+        "there "
         "are more than 2 classes; got ce and halved. Use --protocol as-written."
     )

@@ -1,6 +1,10 @@
 """A run that is taken up again: nothing finished is trained twice, and the results are the same."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 
@@ -17,7 +21,7 @@ from xent.study._run_folder import ABANDONED
 
 DATA = "synthetic:n=300,features=3,seed=5"
 # The keys of results.json that are times; all others are equal in a resumed run.
-TIMES = ("seconds", "fit_seconds", "timings")
+TIMES = ("date", "seconds", "fit_seconds", "timings")
 
 
 class Net(nn.Module):
@@ -206,6 +210,86 @@ def test_a_loss_that_was_rewritten_is_trained_again(tmp_path):
     assert taken == [0, 0, 1]
 
 
+OWN = {
+    "lib_of_mine/__init__.py": "",
+    "lib_of_mine/inner.py": "import torch\ndef act(x): return torch.tanh(1.0 * x)\n",
+    "lib_of_mine/scale.py": "SCALE = 1.0\n",
+    "model_of_mine.py": """
+import os
+import numpy as np
+import torch
+import lib_of_mine.inner
+
+WIDTH = np.int64(os.environ["WIDTH"])
+
+class Net(torch.nn.Module):
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.hidden = torch.nn.Linear(n_features, int(WIDTH))
+        self.out = torch.nn.Linear(int(WIDTH), n_outputs)
+
+    def forward(self, x):
+        return self.out(lib_of_mine.inner.act(self.hidden(x)))
+""",
+    "loss_of_mine.py": """
+import xent
+from torch.nn import functional
+
+def loss(outputs, target):
+    from lib_of_mine.scale import SCALE
+    return SCALE * functional.cross_entropy(outputs, target, reduction="none")
+
+mine = xent.Formulation("mine", "scaled", lambda classes: 2, loss, "softmax")
+""",
+}
+
+
+def test_code_of_ones_own_that_was_edited_is_trained_again(tmp_path):
+    """A submodule through its package, an import in a function's body, and an array scalar."""
+    (tmp_path / "lib_of_mine").mkdir()
+    for name, source in OWN.items():
+        (tmp_path / name).write_text(source)
+    code = (
+        "import sys; sys.path.insert(0, '.'); import xent, loss_of_mine\n"
+        f"print(xent.compare({DATA!r}, model='model_of_mine:Net', seeds=1, epochs=1,"
+        " formulations=['ce2', loss_of_mine.mine], out='run').taken)"
+    )
+
+    def taken(width="3"):
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", code], capture_output=True, text=True, cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path)), "WIDTH": width},
+            check=True,
+        )  # fmt: skip
+        return int(done.stdout)
+
+    def edited(name, before, after):
+        path = tmp_path / "lib_of_mine" / name
+        path.write_text(path.read_text().replace(before, after))
+        return taken()
+
+    assert [taken(), taken()] == [0, 2]
+    assert edited("scale.py", "1.0", "2.0") == 1
+    assert edited("inner.py", "1.0", "2.0") == 0
+    assert taken("4") == 0
+
+
+def test_what_cannot_be_told_apart_is_trained_again_and_said(tmp_path):
+    numbers = (number for number in range(3))
+
+    def loss(outputs, target):
+        assert numbers is not None
+        return BUILT_IN["ce2"].loss(outputs, target)
+
+    own = replace(BUILT_IN["ce2"], name="mine", loss=loss)
+    options = {"seeds": 1, "epochs": 1, "formulations": ["ce2", own], "out": tmp_path}
+    said = "leads to an object of type builtins.generator, and whether that is as it was can't"
+    for taken in (0, 1):
+        with pytest.warns(UserWarning, match=said):
+            assert compare(DATA, **options).taken == taken
+    compare(DATA, **options | {"out": None})
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A run of one small trial."""
@@ -322,6 +406,40 @@ def test_trials_are_kept_as_they_come_and_stand_in_their_order(tmp_path):
     assert [result.name for result in resumed.formulations] == ["bce", "ce1", "ce2"]
     compare(DATA, **options, executor=LastFirst(interrupt=False), out=tmp_path / "whole")
     assert results_of(folder) == results_of(tmp_path / "whole")
+
+
+class TheFirstTwo(Executor):
+    """Trains two tasks; the others wait for ever."""
+
+    submitted = 0
+
+    def submit(self, function, /, *arguments):
+        self.submitted += 1
+        future = Future()
+        if self.submitted <= 2:
+            future.set_result(function(*arguments))
+        return future
+
+
+@pytest.mark.parametrize("executor", [None, TheFirstTwo()], ids=["here", "executor"])
+def test_what_another_process_finishes_meanwhile_is_taken(tmp_path, executor):
+    """The ledger is read again before each task."""
+    options = {"model": Net, "seeds": 4, "epochs": 2, "formulations": "bce,ce2"}
+    whole, folder = tmp_path / "whole", tmp_path / "shared"
+    compare(DATA, **options, out=whole)
+    evaluated = []
+
+    def progress(what, _):
+        evaluated.append(what == "evaluating")
+        if sum(evaluated) == 2:
+            shutil.copytree(whole / "trials", folder / "trials", dirs_exist_ok=True)
+            lines = Ledger(whole / "trials.jsonl").read().values()
+            Ledger(folder / "trials.jsonl").append(list(lines))
+
+    Net.made = 0
+    comparison = compare(DATA, **options, out=folder, progress=progress, executor=executor)
+    assert (Net.made, comparison.taken) == (2, 6)
+    assert results_of(folder) == results_of(whole)
 
 
 def test_progress_says_what_was_taken(tmp_path):

@@ -33,58 +33,81 @@ def test_defaults_pass():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"optimizer": "adagrad"}, "--optimizer must be one of adam, adamw, sgd, lbfgs; got "
+        ({"optimizer": "adagrad"}, "compare: --optimizer must be one of adam, adamw, sgd, lbfgs; "
+                                   "got "
          "'adagrad'. Try adam."),
-        ({"protocol": "fair"}, "--protocol must be one of as-written, matched; got 'fair'. Try "
+        ({"protocol": "fair"}, "compare: --protocol must be one of as-written, matched; got "
+                               "'fair'. Try "
          "as-written."),
-        ({"dtype": "float16"}, "--dtype must be one of float32, float64; got 'float16'. Try "
+        ({"dtype": "float16"}, "compare: --dtype must be one of float32, float64; got 'float16'. "
+                               "Try "
          "float32."),
-        ({"seeds": ()}, "--seeds must be at least 1; got 0. Give --seeds 10."),
-        ({"seeds": (1, 1)}, "--seeds must be different whole numbers from 0; got [1, 1]. Give "
+        ({"seeds": ()}, "compare: --seeds must be at least 1; got 0. Give --seeds 10."),
+        ({"seeds": (1, 1)}, "compare: --seeds must be different whole numbers from 0; got [1, 1]. "
+                            "Give "
          "--seeds 10."),
-        ({"seeds": (-1,)}, "--seeds must be different whole numbers from 0; got [-1]. Give "
+        ({"seeds": (-1,)}, "compare: --seeds must be different whole numbers from 0; got [-1]. "
+                           "Give "
          "--seeds 10."),
-        ({"epochs": 0}, "--epochs must be a whole number of at least 1; got 0. Try 50."),
-        ({"epochs": 2.5}, "--epochs must be a whole number of at least 1; got 2.5. Try 50."),
-        ({"batch_size": 0}, "--batch-size must be a whole number of at least 1; got 0. Try 50."),
-        ({"learning_rate": 0.0}, "--learning-rate must be above 0 and finite; got 0. Give a "
+        ({"epochs": 0}, "compare: --epochs must be a whole number of at least 1; got 0. Try 50."),
+        ({"epochs": 2.5}, "compare: --epochs must be a whole number of at least 1; got 2.5. Try "
+                          "50."),
+        ({"batch_size": 0}, "compare: --batch-size must be a whole number of at least 1; got 0. "
+                            "Try 50."),
+        ({"learning_rate": 0.0}, "compare: --learning-rate must be above 0 and finite; got 0. "
+                                 "Give a "
          "larger number."),
-        ({"learning_rate": float("nan")}, "--learning-rate must be above 0 and finite; got nan. "
+        ({"learning_rate": float("nan")}, "compare: --learning-rate must be above 0 and finite; "
+                                          "got nan. "
          "Give a larger number."),
-        ({"gradient_norm": -1.0}, "--gradient-norm must be above 0 and finite; got -1. Give a "
+        ({"gradient_norm": -1.0}, "compare: --gradient-norm must be above 0 and finite; got -1. "
+                                  "Give a "
          "larger number."),
-        ({"weight_decay": -1.0}, "--weight-decay must be at least 0 and finite; got -1. Give 0 "
+        ({"weight_decay": -1.0}, "compare: --weight-decay must be at least 0 and finite; got -1. "
+                                 "Give 0 "
          "or more."),
-        ({"momentum": 1.0, "optimizer": "sgd"}, "--momentum must be in [0, 1); got 1.0. Try 0.9."),
-        ({"momentum": 0.9}, "--momentum must be used with --optimizer sgd; got adam. Add "
+        ({"momentum": 1.0, "optimizer": "sgd"}, "compare: --momentum must be in [0, 1); got 1.0. "
+                                                "Try 0.9."),
+        ({"momentum": 0.9}, "compare: --momentum must be used with --optimizer sgd; got adam. Add "
          "--optimizer sgd."),
-        ({"kind": "mlp"}, "--widths must be given with --model mlp; got nothing. Give --widths 64 "
+        ({"kind": "mlp"}, "compare: --widths must be given with --model mlp; got nothing. Give "
+                          "--widths 64 "
          "or --widths 64,32."),
-        ({"widths": (3,)}, "--widths must be used with --model mlp; got --model linear. Add "
+        ({"widths": (3,)}, "compare: --widths must be used with --model mlp; got --model linear. "
+                           "Add "
          "--model mlp."),
-        ({"kind": "mlp", "widths": (3, 0)}, "--widths must be whole numbers of at least 1; got "
+        ({"kind": "mlp", "widths": (3, 0)}, "compare: --widths must be whole numbers of at least "
+                                            "1; got "
          "[3, 0]. Try 64,32."),
-        ({"head": "out"}, "--head must be used with a model of your own; got --model linear. "
+        ({"head": "out"}, "compare: --head must be used with a model of your own; got --model "
+                          "linear. "
          "Leave it out."),
-        ({"kind": "forest"}, "--model must be linear, mlp or package.module:factory; got "
+        ({"kind": "forest"}, "compare: --model must be linear, mlp or package.module:factory; got "
          "'forest'. Use --model linear."),
-        ({"kind": "no.such:net"}, "--model must be package.module:name of something that can be "
+        ({"kind": "no.such:net"}, "compare: --model must be package.module:name of something that "
+                                  "can be "
          "imported; got 'no.such:net' (ModuleNotFoundError: No module named 'no'). Check the "
          "spelling, and that the module is on PYTHONPATH."),
-        ({"kind": "torch.nn:Lnear"}, "--model must be package.module:name of something that "
+        ({"kind": "torch.nn:Lnear"}, "compare: --model must be package.module:name of something "
+                                     "that "
          "exists; got 'torch.nn:Lnear' (module torch.nn has no 'Lnear'). Check the spelling after "
          "the colon."),
-        ({"kind": "torch:__version__"}, "--model must be linear, mlp or package.module:factory; "
+        ({"kind": "torch:__version__"}, "compare: --model must be linear, mlp or "
+                                        "package.module:factory; "
          "got torch:__version__ of type TorchVersion. Name a function factory(n_features, "
          "n_outputs) that returns an nn.Module."),
-        ({"kind": "mlp", "widths": (3,), "converge": True}, "--converge must be used with --model "
+        ({"kind": "mlp", "widths": (3,), "converge": True}, "compare: --converge must be used "
+                                                            "with --model "
          "linear; got --model mlp. Raise --epochs."),
-        ({"converge": True, "protocol": "matched"}, "--protocol matched must be used with an "
+        ({"converge": True, "protocol": "matched"}, "compare: --protocol matched must be used "
+                                                    "with an "
          "optimiser that steps; got --converge, where all parametrisations meet anyway. Leave one "
          "of them out."),
-        ({"optimizer": "lbfgs", "batch_size": 10}, "--batch-size must be left out with --optimizer "
+        ({"optimizer": "lbfgs", "batch_size": 10}, "compare: --batch-size must be left out with "
+                                                   "--optimizer "
          "lbfgs, which needs the full batch; got 10. Leave it out, or use --optimizer adam."),
-        ({"kind": "torch.nn:Linear", "protocol": "matched"}, "--protocol matched must be used with "
+        ({"kind": "torch.nn:Linear", "protocol": "matched"}, "compare: --protocol matched must be "
+                                                             "used with "
          "a model whose head is known; got --model torch.nn:Linear without --head. Name its final "
          "nn.Linear with --head."),
     ],
@@ -100,7 +123,7 @@ def test_unknown_devices_are_refused(device):
     with pytest.raises(InputError) as caught:
         check_spec(study(device=device))
     assert str(caught.value).startswith(
-        f"--device must be a device that torch can use here; got {device!r} ("
+        f"compare: --device must be a device that torch can use here; got {device!r} ("
     )
     assert str(caught.value).endswith("). Use cpu.")
     assert "\n" not in str(caught.value)
@@ -109,10 +132,12 @@ def test_unknown_devices_are_refused(device):
 @pytest.mark.parametrize(
     ("classes", "names", "optimizer", "message"),
     [
-        (3, ["ce", "ovr"], "adam", "--protocol matched must be used with formulations that have "
+        (3, ["ce", "ovr"], "adam", "compare: --protocol matched must be used with formulations "
+                                   "that have "
          "log-odds against one reference class; got ovr (P(k) = sigmoid(z_k) / sum over j of "
          "sigmoid(z_j)). Leave it out, or use --protocol as-written."),
-        (2, ["bce", "ce2"], "lbfgs", "--protocol matched must be used with sgd, adam or adamw; got "
+        (2, ["bce", "ce2"], "lbfgs", "compare: --protocol matched must be used with sgd, adam or "
+                                     "adamw; got "
          "lbfgs, whose first step depends on the parametrisation. Use --protocol as-written, or "
          "--converge."),
     ],

@@ -153,17 +153,23 @@ def test_processes_give_the_same_numbers():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"splits": 0}, "--splits must be a whole number of at least 1, or 5x2; got 0. Give "
+        ({"splits": 0}, "compare: --splits must be a whole number of at least 1, or 5x2; got 0. "
+                        "Give "
          "--splits 10."),
-        ({"splits": "ten"}, "--splits must be a whole number of at least 1, or 5x2; got 'ten'. "
+        ({"splits": "ten"}, "compare: --splits must be a whole number of at least 1, or 5x2; got "
+                            "'ten'. "
          "Give --splits 10."),
-        ({"splits": 5, "seeds": 10}, "--seeds must be left out, or 5, with --splits 5: each split "
+        ({"splits": 5, "seeds": 10}, "compare: --seeds must be left out, or 5, with --splits 5: "
+                                     "each split "
          "has one seed; got 10. Leave it out."),
-        ({"splits": "5x2", "seeds": 5}, "--seeds must be left out, or 10, with --splits 5x2: each "
+        ({"splits": "5x2", "seeds": 5}, "compare: --seeds must be left out, or 10, with --splits "
+                                        "5x2: each "
          "split has one seed; got 5. Leave it out."),
-        ({"splits": 5, "test": "more.csv"}, "--test must be a fraction with --splits, which draws "
+        ({"splits": 5, "test": "more.csv"}, "compare: --test must be a fraction with --splits, "
+                                            "which draws "
          "the test rows anew; got 'more.csv'. Leave --splits out, or give all rows in one file."),
-        ({"splits": "5x2", "test": 0.3}, "--test must be left out with --splits 5x2, which tests "
+        ({"splits": "5x2", "test": 0.3}, "compare: --test must be left out with --splits 5x2, "
+                                         "which tests "
          "on half of the rows; got 0.3. Leave it out."),
         ({"data": "bce-versus-ce", "splits": 5}, "compare: --splits must be left out with "
          "bce-versus-ce, whose halves train and test; got 5. Leave it out, or draw the data with "

@@ -1,11 +1,12 @@
 """Paired differences against statsmodels, scipy and closed forms."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
@@ -20,6 +21,7 @@ from xent.study._statistics import (
     paired_rows,
     resampled,
 )
+from xent.study._statistics._difference import half_width
 
 EXACT = {"rel": 1e-8, "abs": 1e-300}
 
@@ -96,9 +98,14 @@ def test_crossed_by_its_closed_form():
     of_seeds = values.mean(axis=1).var(ddof=1) / 6
     assert difference.mean == pytest.approx(values.mean(), **EXACT)
     assert difference.standard_error**2 == pytest.approx(of_rows + of_seeds, **EXACT)
-    degrees = (of_rows + of_seeds) ** 2 / (of_rows**2 / 49 + of_seeds**2 / 5)
-    assert difference.degrees == pytest.approx(degrees, **EXACT)
-    assert f"{degrees:,.1f} degrees" in difference.design
+    # Each variance with its own quantile of Student's t.
+    half = math.sqrt(stats.t.ppf(0.975, 49) ** 2 * of_rows + stats.t.ppf(0.975, 5) ** 2 * of_seeds)
+    low, high = difference.interval()
+    assert high - difference.mean == pytest.approx(half, **EXACT)
+    assert difference.mean - low == pytest.approx(half, **EXACT)
+    alike = stats.t.ppf(0.975, difference.degrees) * difference.standard_error
+    assert alike == pytest.approx(half, **EXACT)
+    assert difference.design.endswith("6 seeds, crossed, 6 degrees of freedom")
     assert [source.unit for source in difference.sources] == ["rows", "seeds"]
 
 
@@ -264,5 +271,31 @@ def test_a_difference_of_sources_adds_their_variances():
     sources = (Source("rows", 10, 0.04, 9.0), Source("seeds", 3, 0.09, 2.0))
     difference = Difference.of_sources(1.0, sources, "test, {degrees}")
     assert difference.standard_error == pytest.approx(math.sqrt(0.13))
-    assert difference.degrees == pytest.approx(0.13**2 / (0.04**2 / 9 + 0.09**2 / 2))
-    assert difference.design == "test, 4.0 degrees of freedom"
+    half = math.sqrt(stats.t.ppf(0.95, 9) ** 2 * 0.04 + stats.t.ppf(0.95, 2) ** 2 * 0.09)
+    assert difference.interval(0.9)[1] == pytest.approx(1.0 + half)
+    assert difference.equivalence_p(1.0 + half) == pytest.approx(0.05, rel=1e-8)
+    assert replace(difference, mean=half).p_value == pytest.approx(0.1, rel=1e-8)
+    assert replace(difference, mean=0.0).p_value == 1.0
+    assert 2.0 < difference.degrees < 9.0
+    assert difference.design == "test, 2.3 degrees of freedom"
+
+
+@given(
+    st.lists(st.tuples(st.floats(1e-6, 1e6), st.integers(1, 10_000)), min_size=1, max_size=3),
+    st.floats(1e-12, 0.49),
+)
+def test_p_values_and_intervals_of_any_sources_agree(parts, tail):
+    sources = [Source(str(i), 2, v, float(d)) for i, (v, d) in enumerate(parts)]
+    half = half_width(sources, 1.0 - tail)
+    assume(1.0 - tail < 1.0)
+    difference = Difference.of_sources(half, sources, "")
+    assert difference.p_value == pytest.approx(2.0 * (1.0 - (1.0 - tail)), rel=1e-4, abs=1e-12)
+
+
+def test_a_group_with_nearly_all_of_the_weight_tells_nothing():
+    groups = np.r_[np.zeros(700), 1 + np.arange(300)]
+    values = np.random.default_rng(1).normal(size=1000)
+    difference = paired_rows(values, groups=groups)
+    assert difference.interval() == (-math.inf, math.inf)
+    assert difference.p_value == 1.0
+    assert math.isfinite(paired_rows(values, groups=np.arange(1000) % 30).standard_error)

@@ -4,10 +4,13 @@ Seeds are fixed. A rate is held against its nominal value by standard errors of 
 two to pass, five for the naive test that must fail. docs/statistics.md prints these rates.
 """
 
+import math
+
 import numpy as np
 import pytest
 
 from xent.scoring import Calibration
+from xent.study._pair_checks import FEWEST_SEEDS_REDRAWN
 from xent.study._statistics import (
     combined_five_by_two,
     crossed,
@@ -108,9 +111,9 @@ def test_mcnemar_is_exact():
 # Question B': rows and seeds are drawn.
 
 
-def draw_crossed(seed, seeds=5, rows=200):
+def draw_crossed(seed, seeds=5, rows=200, spread=0.15):
     random = np.random.default_rng(seed)
-    of_seeds = random.normal(size=(RUNS, seeds, 1)) * 0.15
+    of_seeds = random.normal(size=(RUNS, seeds, 1)) * spread
     of_rows = random.normal(size=(RUNS, 1, rows))
     return of_seeds + of_rows + random.normal(size=(RUNS, seeds, rows)) * 0.5
 
@@ -125,6 +128,24 @@ def test_crossed_rejects_as_often_as_it_says_where_either_half_alone_does_not():
     assert_far_above(np.mean(rows_alone), ALPHA)
     seeds_alone = [paired_rows(each.mean(axis=1)).p_value < ALPHA for each in values]
     assert_far_above(np.mean(seeds_alone), ALPHA)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_crossed_trusts_few_seeds_no_more_than_they_can_tell(seeds):
+    # Of the variance of the mean, ten parts in eleven are the seeds'.
+    values = draw_crossed(8, seeds, spread=math.sqrt(10 * seeds / 200))
+    differences = [crossed(each) for each in values]
+    assert_at_most(np.mean([d.p_value < ALPHA for d in differences]), ALPHA)
+    low, high = np.array([d.interval() for d in differences]).T
+    assert_covers(np.mean((low <= 0) & (high >= 0)), 0.95)
+    shifted = [crossed(each + 1.0) for each in values]
+    assert_at_most(np.mean([d.equivalence_p(1.0) < ALPHA for d in shifted]), ALPHA)
+
+
+def test_a_bootstrap_over_seeds_covers():
+    values = draw_crossed(9, seeds=FEWEST_SEEDS_REDRAWN, rows=60)[:500]
+    low, high = np.array([paired_bootstrap(each, resamples=1000) for each in values]).T
+    assert_covers(np.mean((low <= 0) & (high >= 0)), 0.95, 500)
 
 
 def test_crossed_claims_equivalence_as_rarely_as_it_says_and_has_power():

@@ -1,5 +1,6 @@
 """Sweeps: the grid, best learning rates chosen on validation rows, data sets as replicates."""
 
+import io
 import json
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas
 import pytest
 from jsonschema import Draft202012Validator
+from rich.console import Console
 from scipy import stats
 
 import xent
@@ -15,7 +17,8 @@ from xent.study import SweepInterrupted, compare, schema, sweep_schema
 from xent.study._data_sets import compare_over_data_sets
 from xent.study._ledger import Ledger
 from xent.study._statistics import friedman
-from xent.study._sweep import choose
+from xent.study._sweep import Choice, _folder_names, choose, edge_notes
+from xent.study._sweep_spec import read_sweep
 
 DATA = "synthetic:n=300,features=3,seed=5"
 OTHER = "synthetic:n=300,features=2,seed=6"
@@ -24,7 +27,7 @@ GRID = {
     "learning-rate": [0.5, 0.05], "formulations": ["bce", "ce2"], "seeds": 2, "epochs": 4,
     "margin": 0.001,
 }  # fmt: skip
-TIMES = ("seconds", "fit_seconds", "timings")
+TIMES = ("date", "seconds", "fit_seconds", "timings")
 
 
 def without_times(value):
@@ -246,6 +249,41 @@ def test_processes_are_shared():
             assert choice.test_log_loss == pytest.approx(other.choices[name].test_log_loss)
 
 
+def test_a_sweep_shows_itself(ran):
+    _, result = ran
+    console = Console(width=80, file=io.StringIO())
+    result.show(console)
+    said = " ".join(console.file.getvalue().split())
+    for best in result.best:
+        for choice in best.choices.values():
+            assert f"{choice.test_log_loss:.5f} ±{choice.test_log_loss_se:.5f}" in said
+        for note in best.notes:
+            assert note in said
+        for found in best.comparison.findings[:1]:
+            assert f"{found.code} {found.name}" in said
+    assert "test log loss (± SE)" in said
+    assert "At each common learning rate: verdict (difference of log loss, in nats)" in said
+
+
+def test_the_error_of_a_choice_is_that_of_its_seeds(ran):
+    _, result = ran
+    best = result.best[0]
+    for name, choice in best.choices.items():
+        losses = [trial.test.log_loss for trial in best.comparison[name].trials]
+        assert choice.test_log_loss_se == pytest.approx(np.std(losses, ddof=1) / np.sqrt(2))
+
+
+def test_a_best_rate_at_an_end_of_the_grid_is_said(ran):
+    _, result = ran
+    for best in result.best:
+        rates = {choice.learning_rate for choice in best.choices.values()}
+        assert len(best.notes) == len(rates)  # two rates were tried: each is an end
+    middle = {"bce": Choice(0.1, (0.3, 0.2, 0.4), 0.2)}
+    assert edge_notes(middle, [0.01, 0.1, 1.0]) == ()
+    assert edge_notes({"bce": Choice(0.1, (0.3,), 0.2)}, [0.1]) == ()
+    assert edge_notes({"bce": Choice(None, (None, None), None)}, [0.1, 1.0]) == ()
+
+
 # Over data sets.
 
 
@@ -304,6 +342,20 @@ def test_few_data_sets_can_show_nothing_and_that_is_said():
     )
 
 
+def test_two_data_sets_of_three_formulations_can_show_nothing():
+    alike = {"bce": [0.1, 0.1], "ce1": [0.2, 0.2], "ce2": [0.3, 0.3]}
+    found = compare_over_data_sets("mlp", ["a", "b"], alike, 0.95)
+    assert found.smallest_p_value == pytest.approx(1 / 6)
+    # The most extreme ranks there are: Friedman's own p-value is that of 20,000 permutations.
+    assert found.p_value == pytest.approx(1 / 6, abs=0.01)
+    assert found.sentence == (
+        "Over 2 data sets no difference of the formulations can be shown: with so few Friedman's p "
+        "is 0.17 at the least."
+    )
+    more = {name: losses * 2 for name, losses in alike.items()}
+    assert "can be shown" not in compare_over_data_sets("mlp", list("abcd"), more, 0.95).sentence
+
+
 def test_formulations_that_never_got_anywhere_rank_last():
     losses = {"bce": [0.1, np.inf, 0.2], "ce1": [0.2, np.inf, 0.3], "ce2": [np.inf] * 3}
     found = compare_over_data_sets("linear", list("abc"), losses, 0.95)
@@ -335,6 +387,30 @@ def test_defaults_that_differ_are_refused():
         f"whose defaults differ; got {DATA}: bce,ce1,ce2; sklearn:iris: ce,ovr. Give formulations "
         '= ["ce", "ovr"].'
     )
+
+
+def test_an_option_that_does_not_fit_one_file_says_where_its_own_stand(tmp_path):
+    noisy(tmp_path, rows=60)
+    frame = pandas.read_csv(tmp_path / "train.csv").rename(columns={"y": "z"})
+    frame.to_csv(tmp_path / "other.csv", index=False)
+    files = [str(tmp_path / "train.csv"), str(tmp_path / "other.csv")]
+    with pytest.raises(InputError) as caught:
+        xent.sweep({"data": files, "target": "y", "formulations": "bce"})
+    assert str(caught.value) == (
+        "compare: --target must be a column of other.csv; got 'y'. The columns are 'x', 'z'. "
+        "Options of other.csv alone stand in a [[data]] table with its source."
+    )
+    both = [files[0], {"source": files[1], "target": "z"}, "sklearn:breast_cancer"]
+    small = {"target": "y", "formulations": "bce", "seeds": 1, "epochs": 1, "margin": 0.1}
+    assert len(xent.sweep({"data": both} | small).cells) == 3
+
+
+def test_folders_are_called_by_the_shortest_number():
+    rates = [0.1, 1e-5, 1.0, 1 / 3]
+    spec = read_sweep({"data": "sklearn:iris", "learning-rate": rates})
+    assert [name.rpartition("-rate-")[2] for name in _folder_names(spec).values()] == [
+        "1e-05", "0.1", "0.3333333333333333", "1",
+    ]  # fmt: skip
 
 
 def test_what_is_wrong_with_the_last_cell_is_said_before_the_first_is_trained(tmp_path):

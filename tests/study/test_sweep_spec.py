@@ -116,6 +116,23 @@ def test_absolute_paths_stay(tmp_path):
     assert Path(read_sweep(path).data["x.csv"].source) == tmp_path / "x.csv"
 
 
+def test_columns_of_files_are_not_asked_of_built_in_data():
+    columns = {"target": "y", "drop": ["id"], "group": "g", "groups": "c", "weight": "w"}
+    grid = {"data": ["sklearn:iris", "a.csv", {"source": "b.csv", "target": "z"}, "bce-versus-ce",
+                     {"source": "sklearn:wine", "drop": ["ash"]}],
+            "test": "t.csv", "validation": 0.2} | columns  # fmt: skip
+    iris, first, second, study, wine = read_sweep(grid).data.values()
+    assert (first.target, first.drop, first.group) == ("y", ("id",), "g")
+    assert (first.groups, first.weight, first.test) == ("c", "w", "t.csv")
+    assert (second.target, second.drop) == ("z", ("id",))
+    for built_in in (iris, study, wine):
+        assert built_in.target is built_in.group is built_in.groups is built_in.weight is None
+        assert (built_in.test, built_in.validation) == (0.2, 0.2)
+    assert (iris.drop, wine.drop) == ((), ("ash",))
+    # With no file among the data they can only be meant for those.
+    assert read_sweep({"data": "sklearn:iris", "drop": ["a"]}).data["sklearn:iris"].drop == ("a",)
+
+
 IRIS = 'data = "sklearn:iris"\n'
 
 

@@ -22,9 +22,11 @@ from xent._errors import XentError
 BAD_INPUT, INTERNAL, INTERRUPTED = 2, 70, 130
 
 _COMMANDS = {
+    "check": ("xent.cli._check", "Find losses that are given the wrong thing, in code."),
     "compare": ("xent.cli._compare", "Train one model under several losses and compare them."),
     "demo": ("xent.cli._demo", "The BCE-versus-CE study, run again and scored right."),
     "explain": ("xent.cli._explain", "A loss on your own numbers, step by step."),
+    "rule": ("xent.cli._rule", "What a rule of xent check looks for, and why."),
     "report": ("xent.cli._report", "The report of a run, made again from its folder."),
     "verify": ("xent.cli._verify", "A loss by every implementation on the same numbers."),
     "which": ("xent.cli._which", "The right loss for a task, a last layer and a target."),

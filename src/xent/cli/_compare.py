@@ -15,6 +15,7 @@ from xent.cli._present import (
     progress_bar,
     terminal,
 )
+from xent.cli._replaced import replacing
 
 
 class _CountOrFiveByTwo(click.ParamType[int | str]):
@@ -66,7 +67,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 @click.option("--input", "input_kind", type=click.Choice(["probs", "log-probs", "logits"]),
               help="What the predictions are.")  # fmt: skip
 @click.option("--id", "identity", metavar="COLUMN",
-              help="Names the rows of the predictions; files must agree in it.")  # fmt: skip
+              help="Names the rows of the predictions, which are matched by it.")  # fmt: skip
 @click.option("-t", "--target", metavar="COLUMN", help="Column of classes.")
 @click.option("-f", "--formulations", metavar="NAMES",
               help="bce, ce1, ce2 (two classes), ce, ovr, each with +smoothing=E, +focal=G, "
@@ -92,8 +93,10 @@ def _names(text: str | None) -> tuple[str, ...]:
               "clusters.  [default: those of --group]")  # fmt: skip
 @click.option("--weight", metavar="COLUMN", help="Sample weights.")
 @click.option("--positive", metavar="CLASS", help="The class of two that becomes class 1.")
-@click.option("--classes", metavar="NAMES", help="Keep only rows of these classes.")
-@click.option("--drop", metavar="COLUMNS", help="Columns that are no features.")
+@click.option("--classes", multiple=True, metavar="NAMES",
+              help="Keep only rows of these classes; may be repeated.")  # fmt: skip
+@click.option("--drop", multiple=True, metavar="COLUMNS",
+              help="Columns that are no features; may be repeated.")  # fmt: skip
 @click.option("--split-seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="Decides the split.")  # fmt: skip
 @click.option("--standardize/--no-standardize", default=True, show_default=True,
@@ -160,7 +163,6 @@ def command(
 
     Exit codes: 0 fine, 1 a finding of level error, 2 bad input, 130 interrupted.
     """
-    options["drop"], options["classes"] = _names(options["drop"]), _names(options["classes"])
     if options.pop("predictions"):
         from xent.cli._predictions import compare_files
 
@@ -168,7 +170,9 @@ def command(
     if len(data) == 1 and data[0].lower().endswith(".toml"):
         from xent.cli._sweep import run_file
 
-        return run_file(context, data[0], out=out, jobs=jobs, as_json=as_json, quiet=quiet)
+        return run_file(
+            context, data[0], out=out, jobs=jobs, show=show, as_json=as_json, quiet=quiet
+        )
     _check_study(context, data, options)
     from xent.study import DataSpec, run_study
 
@@ -179,7 +183,7 @@ def command(
         **{name: options.pop(name) for name in _DATA_OPTIONS},
     )
     spec = _study_spec(data_spec, options)
-    with interruptible(out), progress_bar(quiet=quiet) as progress:
+    with interruptible(out), replacing(out), progress_bar(quiet=quiet) as progress:
         comparison = run_study(spec, out=out, jobs=jobs, progress=progress)
     if as_json:
         print_json(comparison)
@@ -199,7 +203,9 @@ def _check_study(context: click.Context, data: tuple[str, ...], options: dict[st
         raise click.UsageError("Missing argument 'DATA'.", context)
     if len(data) > 1:
         raise click.UsageError(
-            f"Got {len(data)} arguments DATA; several files are for --predictions.", context
+            f"Got {len(data)} data sets, and one is compared at a time; files of predictions need "
+            "--predictions, and several data sets a .toml file.",
+            context,
         )
     for name, option in (("input_kind", "--input"), ("identity", "--id")):
         if options.pop(name) is not None:
@@ -225,7 +231,10 @@ def _study_spec(data: Any, options: dict[str, Any]) -> Any:
         hidden = tuple(int(width) for width in _names(widths))
     except ValueError:
         raise InputError(
-            "--widths", "whole numbers such as 64,32", repr(widths), "Separate them by commas."
+            "compare: --widths",
+            "whole numbers such as 64,32",
+            repr(widths),
+            "Separate them by commas.",
         ) from None
     seeds, splits = options.pop("seeds"), options.pop("splits")
     return StudySpec(

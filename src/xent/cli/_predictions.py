@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from xent.cli._present import hand_over, print_document, terminal
+from xent.cli._replaced import replacing
 
 if TYPE_CHECKING:
     from xent.study import PredictionComparison
@@ -49,8 +51,10 @@ def compare_files(
         weight=first.weight,
         level=options["level"],
     )
+    comparison = replace(comparison, asked=_asked(read, files, kind, options))
     if out is not None:
-        _write(out, comparison)
+        with replacing(out):
+            _write(out, comparison)
     if as_json:
         print_document(comparison.to_dict())
     else:
@@ -58,6 +62,20 @@ def compare_files(
     if show or (out is not None and not as_json):
         hand_over(comparison, out, show=show, kept="report.html, results.json")
     return 0 if comparison.ok else 1
+
+
+def _asked(
+    names: Iterable[str], files: Sequence[str], kind: str, options: dict[str, Any]
+) -> dict[str, object]:
+    """What the report makes the command of: files by name, and the options that were given."""
+    given = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name in ("target", "identity", "classes", "positive", "groups", "weight", "drop",
+                     "margin")
+        if (value := options[name])
+    }  # fmt: skip
+    found = {"files": dict(zip(names, files, strict=True)), "input": kind, **given}
+    return found if options["level"] == 0.95 else found | {"level": options["level"]}
 
 
 def _refuse_others(context: click.Context) -> None:
@@ -119,7 +137,7 @@ def _check_question(question: str | None) -> None:
 
     if question == "procedure":
         raise InputError(
-            "--question procedure",
+            "compare: --question procedure",
             "asked of models that are trained here, from several seeds or splits",
             "files of predictions of one model each",
             "Leave it out: the question is that of fitted models.",

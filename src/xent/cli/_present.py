@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
@@ -59,7 +60,8 @@ def interruptible(out: Path | None) -> Iterator[None]:
         from xent.study import Interrupted
 
         if isinstance(stop, Interrupted):
-            click.echo(f"{stop}; the same command goes on from there.", err=True)
+            go_on = "the same command goes on from there" if stop.done else "nothing is kept"
+            click.echo(f"{stop}; {go_on}.", err=True)
             if stop.comparison is not None:
                 say_where(out)
         raise
@@ -73,8 +75,21 @@ def terminal() -> Console:
     from rich.console import Console
 
     _end_with_the_reader()
-    width = Console().width if sys.stdout.isatty() else NARROWEST
-    return Console(highlight=False, width=max(width, NARROWEST))
+    if sys.stdout.isatty():
+        return Console(highlight=False, width=max(Console().width, NARROWEST))
+    return Console(file=cast("IO[str]", _Unpadded()), highlight=False, width=NARROWEST)
+
+
+class _Unpadded:
+    """Standard output of a file or a pipe, without the spaces that fill lines up to its width."""
+
+    def write(self, text: str) -> int:
+        """Write what ends in whole lines, as the console does."""
+        sys.stdout.write(re.sub(r" +(?=\n|$)", "", text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)
 
 
 def _end_with_the_reader() -> None:

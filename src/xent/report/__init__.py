@@ -5,3 +5,4 @@ from xent.report._folder import read_results as read_results
 from xent.report._folder import write as write
 from xent.report._folder import write_page as write_page
 from xent.report._page import build as build
+from xent.report._sweep_page import build_sweep as build_sweep

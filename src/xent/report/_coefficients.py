@@ -21,7 +21,7 @@ MOST = 30
 MOST_SERIES = 6
 WIDTH, RIGHT, TOP, BOTTOM = 360.0, 12.0, 6.0, 40.0
 STEP = 5.5  # pixels from one mark of a row to the next
-NAME, CLASS, FEATURE = 23, 8, 13
+NAME, CLASS = 25, 8  # letters of a name, and of its class where there are several
 NORMAL = 1.959963984540054  # quantile 0.975 of the normal distribution
 INTERCEPT = "(intercept)"
 
@@ -170,7 +170,14 @@ def _label(drawing: Drawing, kind: _Kind, first: Json) -> str:
     """The feature, of several classes after the class, each cut by itself."""
     if not kind.several:
         return drawing.name(first["feature"], NAME)
-    return f"{drawing.name(first['log_odds'], CLASS)}: {drawing.name(first['feature'], FEATURE)}"
+    letters = _class_letters(kind)
+    feature = drawing.name(first["feature"], NAME - letters - 2)
+    return f"{drawing.name(first['log_odds'], letters)}: {feature}"
+
+
+def _class_letters(kind: _Kind) -> int:
+    """What the names of the classes take of a label; the features have the rest."""
+    return min(CLASS, max(len(str(row[0]["log_odds"])) for row in kind.rows))
 
 
 def _lengths(kind: _Kind, chosen: Sequence[int]) -> list[str]:
@@ -178,9 +185,8 @@ def _lengths(kind: _Kind, chosen: Sequence[int]) -> list[str]:
     rows = [kind.rows[i][0] for i in chosen]
     if not kind.several:
         return [str(first["feature"]) for first in rows]
-    return [
-        f"{str(first['log_odds'])[:CLASS]}: {str(first['feature'])[:FEATURE]}" for first in rows
-    ]
+    letters = _class_letters(kind)
+    return [f"{str(first['log_odds'])[:letters]}: {first['feature']}" for first in rows]
 
 
 def _per(kind: _Kind) -> str:
@@ -202,7 +208,10 @@ def _reading(run: Run, kind: _Kind, chosen: list[int]) -> list[str]:
     if any(_has_error(parameter) for row in kind.rows for parameter in row):
         sentences.append("Bars are 95% intervals.")
     if len(kind.names) > 1:
-        sentences.append("Formulations of one likelihood estimate the same coefficients.")
+        sentences.append(
+            "Without a penalty, losses that are the same likelihood have their optimum at the same "
+            "coefficients: where their marks differ, training has not reached it."
+        )
     if len(chosen) < len(kind.rows):
         sentences.append(
             f"Shown are the {len(chosen)} largest of {len(kind.rows)}, drawn without intercepts; "

@@ -20,6 +20,7 @@ class Table:
         names: how many of the first columns hold names; they are isolated and kept whole.
         note: what is left out, or how to read it.
         grouped: whether equal first cells below each other are shown as one.
+        texts: how many of the last columns hold words; they are set as words, and may wrap.
     """
 
     headings: Sequence[str]
@@ -27,6 +28,7 @@ class Table:
     names: int = 1
     note: str = ""
     grouped: bool = False
+    texts: int = 0
 
     @property
     def spans(self) -> list[int]:

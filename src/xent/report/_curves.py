@@ -118,7 +118,7 @@ def _draw(
             marker=marker,
         )  # fmt: skip
     _scale(axes, bands, limits)
-    axes.set_title(heading, fontsize=10.5, loc="left")
+    axes.set_title(heading, fontsize=11.5, loc="left")
     axes.set_xlabel(step)
     axes.set_ylabel("objective, nats")
     words = "; ".join(

@@ -35,7 +35,9 @@ PLACEHOLDERS = {
 _VARIABLES = {colour: f"var(--{name})" for name, colour in PLACEHOLDERS.items()}
 INK, MUTED, LINE, BAND = (PLACEHOLDERS[name] for name in ("ink", "muted", "line", "band"))
 
-FONT_SIZE = 10.5
+FONT_SIZE = 11.5
+# Pixels that a letter of a name takes.
+LETTER = 6.4
 _UNIT = 72.0  # of matplotlib's lengths in an inch, which is how it is told about pixels
 _SETTINGS: Any = {
     "svg.hashsalt": "xent",
@@ -190,10 +192,10 @@ def name_column(names: list[str], width: int) -> float:
     """How many pixels a column of names takes that are cut to so many letters.
 
     >>> name_column(["bce", "ce1"], 18), name_column(["a name of more letters"], 10)
-    (36.0, 72.0)
+    (36.0, 76.0)
     """
     letters = min(width, max(map(len, names), default=0))
-    return 12.0 + max(24.0, 6.0 * letters)
+    return 12.0 + max(24.0, LETTER * letters)
 
 
 def label_ticks(axis: Any, ticks: list[float], labels: list[str] | None = None) -> None:

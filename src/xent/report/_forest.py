@@ -9,6 +9,8 @@ from xent.report._content import Figure, Table
 from xent.report._drawing import (
     BAND,
     INK,
+    LETTER,
+    LINE,
     MUTED,
     PLACEHOLDERS,
     Drawing,
@@ -30,7 +32,8 @@ WIDTH, ROW = 360.0, 38.0
 TOP, BOTTOM, SIDE = 6.0, 40.0, 10.0
 # A difference so many margins wide would leave nothing of the band on a linear scale.
 TOO_WIDE = 25.0
-NAME = 16
+# From the top of a row to the ends of the lane that the interval is drawn in.
+LANE = (17.0, 35.0)
 
 
 def forest(run: Run) -> Figure:
@@ -60,30 +63,52 @@ def _draw(pairs: list[Json], margin: float | None, *, symmetric: bool) -> Markup
     axes = drawing.axes(SIDE, TOP, SIDE, BOTTOM)
     axes.set_ylim(ROW * len(pairs), 0)
     axes.yaxis.set_visible(False)
-    if margin is not None:
-        axes.axvspan(-margin, margin, color=BAND, linewidth=0)
     for i, pair in enumerate(pairs):
         _draw_pair(axes, drawing, pair, ROW * i)
     _scale(axes, pairs, margin, symmetric=symmetric)
+    _draw_lanes(axes, [ROW * i for i in range(len(pairs))], margin)
     axes.set_xlabel("difference, nats (below 0: the first is better)")
     words = "; ".join(f"{signed(pair['difference'])}, {pair['verdict']}" for pair in pairs)
     return drawing.svg(f"Differences in log loss with intervals: {words}")
+
+
+def _draw_lanes(axes: Axes, tops: list[float], margin: float | None) -> None:
+    """Band and grid behind the intervals alone, so that no name stands on them."""
+    axes.xaxis.grid(visible=False)
+    for top in tops:
+        low, high = top + LANE[0], top + LANE[1]
+        if margin is not None:
+            axes.fill_betweenx([low, high], -margin, margin, color=BAND, linewidth=0, zorder=0.5)
+        axes.vlines(axes.get_xticks(), low, high, color=LINE, linewidth=0.7, zorder=0.6)
 
 
 def _draw_pair(axes: Axes, drawing: Drawing, pair: Json, top: float) -> None:
     verdict = look(pair)
     colour = PLACEHOLDERS[verdict.colour]
     across = axes.get_yaxis_transform()
-    first = drawing.name(pair["minuend"], NAME)
-    second = drawing.name(pair["subtrahend"], NAME)
-    axes.text(0, top + 13, f"{first} − {second}", transform=across, color=INK)
     words = f"{verdict.sign} {pair['verdict']}"
+    widths = _name_widths(pair, len(words))
+    first = drawing.name(pair["minuend"], widths[0])
+    second = drawing.name(pair["subtrahend"], widths[1])
+    axes.text(0, top + 13, f"{first} − {second}", transform=across, color=INK)
     axes.text(1, top + 13, words, transform=across, color=colour, ha="right")
     height = top + 26
     axes.plot([0, 0], [height - 9, height + 9], color=MUTED, linewidth=1)
     for (low, high), width in zip(_intervals(pair), (1.4, 4.0), strict=False):
         axes.plot([low, high], [height, height], color=colour, linewidth=width, clip_on=False)
     axes.plot([pair["difference"]], [height], "D", color=colour, markersize=6.5, clip_on=False)
+
+
+def _name_widths(pair: Json, verdict: int) -> tuple[int, int]:
+    """How many letters of both names fit beside a verdict of so many.
+
+    >>> _name_widths({"minuend": "bce", "subtrahend": "m" * 40}, 14)
+    (17, 31)
+    """
+    room = int((WIDTH - 2 * SIDE) / LETTER) - verdict - len(" − ") - 2
+    half = room // 2
+    first, second = len(str(pair["minuend"])), len(str(pair["subtrahend"]))
+    return max(half, room - second), max(half, room - first)
 
 
 def _intervals(pair: Json) -> list[tuple[float, float]]:
@@ -145,7 +170,7 @@ def _scale(axes: Axes, pairs: list[Json], margin: float | None, *, symmetric: bo
 def _reading(pairs: list[Json], run: Run, *, symmetric: bool) -> list[str]:
     level = pairs[0].get("level") or 0.95
     sentences = [
-        "Each row is one pair, scored on the same rows: the first formulation's log loss minus "
+        "Each row is one pair, scored on the same rows: the log loss of the first minus "
         f"the second's. The diamond is the mean, the thin line the {level:.0%} interval."
     ]
     holm = ", if p holds by Holm over all pairs" if len(run.pairs) > 1 else ""
@@ -165,20 +190,22 @@ def _reading(pairs: list[Json], run: Run, *, symmetric: bool) -> list[str]:
 def _table(pairs: list[Json]) -> Table | None:
     if not pairs:
         return None
+    # Of one pair Holm's p-value is p itself.
+    holm = ("p, Holm",) if len(pairs) > 1 else ()
     headings = (
         "first", "second", "difference", "SE", "degrees of freedom", "low", "high",
-        "p, difference", "p, Holm", "p, equivalence", "verdict",
+        "p, difference", *holm, "p, equivalence", "verdict",
     )  # fmt: skip
     rows = [
         (
             pair["minuend"],
             pair["subtrahend"],
-            signed(pair.get("difference"), 4),
+            signed(pair.get("difference")),
             significant(pair.get("standard_error")),
-            fixed(pair.get("degrees"), 1),
-            *(signed(end, 4) for end in pair.get("interval") or (None, None)),
+            fixed(pair.get("degrees"), 1).removesuffix(".0"),
+            *(signed(end) for end in pair.get("interval") or (None, None)),
             p_value(pair.get("p_difference")),
-            p_value(pair.get("p_holm")),
+            *(p_value(pair.get("p_holm")) for _ in holm),
             p_value(pair.get("p_equivalence")),
             pair["verdict"],
         )
@@ -187,10 +214,10 @@ def _table(pairs: list[Json]) -> Table | None:
     note = "Differences in nats of log loss."
     if len(rows) < len(pairs):
         note += f" The {len(rows)} largest of {len(pairs)}; results.json has all."
-    return Table(headings, rows, names=2, note=note)
+    return Table(headings, rows, names=2, note=note, texts=1)
 
 
 def _why_none(run: Run) -> str:
     if run.pairs:
-        return "No difference is a finite number: a formulation has an infinite log loss."
+        return f"No difference is a finite number: a {run.thing} has an infinite log loss."
     return "There is no pair to draw."

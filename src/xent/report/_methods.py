@@ -19,7 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "protocol": "as-written", "converge": False, "gradient_norm": 1e-9, "device": "cpu",
     "dtype": "float32", "splits": 1, "question": None, "margin": None, "level": 0.95,
 }  # fmt: skip
-OPTIONS = {"kind": "model"}
+OPTIONS = {"kind": "model", "identity": "id"}
 MOST_NOTES = 12
 _BUILT_IN = re.compile(r"(bce|ce1|ce2|ce|ovr)(\+[a-z]+=[\w.:-]+)*")
 _FILE_OR_NAMED = re.compile(
@@ -27,21 +27,27 @@ _FILE_OR_NAMED = re.compile(
 )
 
 
-def methods(run: Run) -> list[tuple[str, str]]:
-    """What was done: a word and a sentence each."""
+def methods(run: Run) -> list[tuple[str, list[str]]]:
+    """What was done: a word and what there is to say of it each."""
     steps = [
-        ("Data", _data(run)),
+        ("Data", [_data(run)]),
+        ("Files", _files(run)),
         ("Preparation", _preparation(run)),
-        ("Split", _split(run)),
-        ("Model and training", _training(run)),
-        ("Pairing", _pairing(run)),
-        ("Scoring", SCORING),
-        ("Test", _test(run)),
+        ("Split", [_split(run)]),
+        ("Model and training", [_training(run)]),
+        ("Pairing", [_pairing(run)]),
+        ("Scoring", [AS_THEY_ARE if run.elsewhere else SCORING]),
+        ("Test", [_test(run)]),
         *_rules(run),
     ]
-    return [(word, sentence) for word, sentence in steps if sentence]
+    said = [(word, list(filter(None, sentences))) for word, sentences in steps]
+    return [(word, sentences) for word, sentences in said if sentences]
 
 
+AS_THEY_ARE = (
+    "Predictions are scored as they are: nothing is normalised, clipped or guessed. They were made "
+    "elsewhere, so nothing is known here of data, models or training."
+)
 SCORING = (
     "Outputs become probabilities by the link that belongs to each loss and are scored as they "
     "are, without clipping. Where a loss distorts probabilities (focal, smoothed or weighted), "
@@ -60,14 +66,25 @@ def _data(run: Run) -> str:
     counts = ", ".join(f"{count:,} {part}" for part, count in rows.items())
     features, classes = run.data.get("features") or (), run.data.get("classes") or ()
     of = f"; {len(features):,} feature{'s' * (len(features) != 1)}" if features else ""
+    clusters = run.data.get("clusters")
+    of += f" in {clusters:,} clusters" if clusters else ""
+    of += "; weighted" if run.data.get("weighted") else ""
     return f"{counts} rows{of}; {len(classes)} classes."
 
 
-def _preparation(run: Run) -> str:
+def _files(run: Run) -> list[str]:
+    """Where predictions that were made elsewhere come from, and what their numbers are."""
+    kinds = run.data.get("kinds") or {}
+    files = (run.results.get("asked") or {}).get("files") or {}
+    if files:
+        return [f"{name}: {file}, {kinds.get(name, 'probs')}" for name, file in files.items()]
+    return [f"{name}: an array of {kind}, given in Python" for name, kind in kinds.items()]
+
+
+def _preparation(run: Run) -> list[str]:
     notes = [str(note) for note in run.data.get("notes") or ()]
     more = [f"{len(notes) - MOST_NOTES} more in results.json"] if len(notes) > MOST_NOTES else []
-    text = "; ".join([*notes[:MOST_NOTES], *more])
-    return f"{text}." if text else ""
+    return [*notes[:MOST_NOTES], *more]
 
 
 def _split(run: Run) -> str:
@@ -142,7 +159,7 @@ def _designs(run: Run) -> list[str]:
     return [str(pair["design"]) for pair in run.pairs if pair.get("design")]
 
 
-def _rules(run: Run) -> list[tuple[str, str]]:
+def _rules(run: Run) -> list[tuple[str, list[str]]]:
     """How a verdict came about: the rule as it was printed, and what equivalence takes."""
     if not run.pairs:
         return []
@@ -153,7 +170,8 @@ def _rules(run: Run) -> list[tuple[str, str]]:
         f"freedom, each at {1 - level:.2g}. A p-value above it is no evidence of equality; only "
         "this test can show that a difference is too small to matter."
     )
-    return [("Rule", " ".join(rules[1:2])), ("Equivalence", words), ("Many pairs", MANY)]
+    many = [MANY] if len(run.pairs) > 1 else []
+    return [("Rule", rules[1:2]), ("Equivalence", [words]), ("Many pairs", many)]
 
 
 def _ranges(numbers: list[int]) -> str:
@@ -173,6 +191,8 @@ def _ranges(numbers: list[int]) -> str:
 
 def command(run: Run) -> str:
     """The command that runs it again, or empty where no command can."""
+    if run.elsewhere:
+        return _command_for_files(run.results.get("asked") or {})
     spec: Json = run.results.get("spec") or {}
     data, model = run.spec("data"), run.spec("model")
     source = str(data.get("source", ""))
@@ -193,6 +213,27 @@ def command(run: Run) -> str:
     return " ".join(shlex.quote(part) for part in parts)
 
 
+def _command_for_files(asked: Json) -> str:
+    """The command that compared files of predictions; empty for arrays from Python."""
+    if not asked.get("files"):
+        return ""
+    parts = ["xent", "compare", "--predictions", *asked["files"].values()]
+    for key, value in asked.items():
+        if key != "files":
+            parts += _given(OPTIONS.get(key, key), value)
+    return " ".join(shlex.quote(part) for part in parts)
+
+
+def why_no_command(run: Run) -> str:
+    """What to do where no command line can run it again."""
+    if run.elsewhere:
+        return "The predictions came from Python: call xent.compare_predictions with the same ones."
+    return (
+        "No command line can: data, model, formulations or seeds came from Python. Call "
+        "xent.compare with the same arguments."
+    )
+
+
 def _option(key: str, value: Any) -> Iterator[str]:
     if key not in DEFAULTS or value is None or value == DEFAULTS[key]:
         return
@@ -202,8 +243,17 @@ def _option(key: str, value: Any) -> Iterator[str]:
     elif value is False:
         yield f"--no-{name}"
     else:
+        yield from _given(name, value)
+
+
+def _given(name: str, value: Any) -> Iterator[str]:
+    """An option and its value; a list by commas, one by one where a name has a comma itself."""
+    several = [str(each) for each in value] if isinstance(value, list) else [str(value)]
+    if not any("," in each for each in several):
+        several = [",".join(several)]
+    for each in several:
         yield f"--{name}"
-        yield ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield each
 
 
 def facts(run: Run) -> list[tuple[str, str]]:

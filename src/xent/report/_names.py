@@ -58,6 +58,22 @@ def html_name(text: object) -> Markup:
     return Markup(element).format(shown)
 
 
+def html_cell(text: object) -> Markup:
+    """A number as HTML; what stands behind it, its error or a range, is small and may wrap.
+
+    >>> html_cell("0.61800 ±0.00020")
+    Markup('0.61800 <small>±0.00020</small>')
+    """
+    from markupsafe import Markup
+
+    shown = html_text(text)
+    found = re.fullmatch(r"([^ ]+(?: [µm]?s)?) ([±(].*)", str(shown))
+    if not found:
+        return shown
+    # Both pieces are escaped already.
+    return Markup(f"{found[1]} <small>{found[2]}</small>")
+
+
 def html_short(text: object, width: int = 44) -> Markup:
     """One name as HTML, cut to a width; the whole stands in its title.
 

@@ -10,8 +10,9 @@ from xent.report._coefficients import coefficients
 from xent.report._curves import curves
 from xent.report._drawing import drawing_settings, share_styles
 from xent.report._forest import forest
-from xent.report._methods import command, facts, methods
-from xent.report._names import html_name, html_short, html_text, plain_text
+from xent.report._glossary import words
+from xent.report._methods import command, facts, methods, why_no_command
+from xent.report._names import html_cell, html_name, html_short, html_text, plain_text
 from xent.report._reliability import reliability
 from xent.report._run import Arrays, Json, Run, no_arrays, of_predictions
 from xent.report._scores import scores
@@ -22,6 +23,8 @@ from xent.report._verdicts import look, verdicts
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+
+    from xent.report._content import Figure
 
 # Findings of one kind beyond these are counted.
 MOST_ALIKE = 3
@@ -50,9 +53,7 @@ def build(results: Json, arrays: Arrays = no_arrays) -> str:
         results = of_predictions(results)
     run = Run(results, arrays)
     with drawing_settings():
-        figures = [
-            forest(run), seeds(run), curves(run), reliability(run), *coefficients(run), timing(run),
-        ]  # fmt: skip
+        figures = _figures(run)
     shared, styles = share_styles(drawing for figure in figures for drawing in figure.drawings)
     drawings = iter(shared)
     figures = [
@@ -62,14 +63,17 @@ def build(results: Json, arrays: Arrays = no_arrays) -> str:
     open_ = MOST_NOTES + sum(group["level"] != "note" for group in findings)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                               lstrip_blocks=True)  # fmt: skip
-    environment.filters.update(text=html_text, name=html_name, short=html_short, plain=plain_text)
+    environment.filters.update(text=html_text, name=html_name, short=html_short, plain=plain_text,
+                               cell=html_cell)  # fmt: skip
     page = environment.from_string(_read("report.html.jinja")).render(
         run=run,
-        title=run.data.get("name") or "predictions",
+        title=run.data.get("name") or "unnamed data",
         header=_header(run),
         stylesheet=Markup(_read("report.css")) + styles,
         status=_status(run),
+        contents=_contents(figures),
         verdicts=verdicts(run),
+        words=words(run),
         look=look,
         findings=findings[:open_],
         folded=findings[open_:],
@@ -77,10 +81,24 @@ def build(results: Json, arrays: Arrays = no_arrays) -> str:
         figures=figures,
         methods=methods(run),
         command=command(run),
+        why_no_command=why_no_command(run),
         facts=facts(run),
         summary=script_json(summary(run)),
     )
     return page + "\n"
+
+
+def _figures(run: Run) -> list[Figure]:
+    """What there is to draw; of predictions made elsewhere, what needs no training."""
+    if run.elsewhere:
+        return [forest(run), reliability(run)]
+    return [forest(run), seeds(run), curves(run), reliability(run), *coefficients(run), timing(run)]
+
+
+def _contents(figures: list[Figure]) -> list[tuple[str, str]]:
+    """Anchor and title of every section."""
+    begin = [("verdict", "Verdict"), ("findings", "Findings"), ("scores", "Scores")]
+    return [*begin, *((each.key, each.title) for each in figures), ("methods", "Methods")]
 
 
 def _read(name: str) -> str:
@@ -98,13 +116,21 @@ def _header(run: Run) -> list[Markup]:
         None if rows is None else _count(rows, "test row"),
         _count(len(features), "feature") if features else None,
         _count(len(classes), "class") if classes else None,
-        _count(len(run.names), "formulation"),
+        _count(len(run.names) + len(run.missing), run.thing),
         _count(len(seeds), "seed") if seeds else None,
+        _kept((run.results.get("environment") or {}).get("date")),
     ]
     named = Markup("")
     if 0 < len(classes) <= MOST_CLASSES:
         named = Markup(" ({})").format(Markup(", ").join(html_short(name) for name in classes))
     return [Markup("{}{}").format(fact, named if "class" in fact else "") for fact in facts if fact]
+
+
+def _kept(date: str | None) -> Markup | None:
+    """A date in one line."""
+    from markupsafe import Markup
+
+    return Markup('<span class="kept">{}</span>').format(plain_text(date)) if date else None
 
 
 def _count(number: int, thing: str) -> str:
@@ -114,12 +140,13 @@ def _count(number: int, thing: str) -> str:
 
 def _status(run: Run) -> str:
     """What a reader has to know before everything else; empty where all is well."""
-    trials = run.results.get("trials") or {}
-    done, planned = trials.get("finished"), trials.get("planned")
-    if done is not None and planned is not None and done < planned:
+    if run.unfinished:
+        trials = run.results["trials"]
+        missing = f"Nothing is finished of {', '.join(run.missing)}. " if run.missing else ""
         return (
-            f"Interrupted: {done} of {planned} trials are finished, and this is what they say. "
-            "The same command into the same folder finishes the rest."
+            f"Interrupted: {trials['finished']} of {trials['planned']} trials are finished, and "
+            f"this is what they say; verdicts may change with the rest. {missing}The same command "
+            "into the same folder finishes it."
         )
     if run.results.get("status") == "failed":
         return "Something went wrong: see the findings of level error."

@@ -75,9 +75,8 @@ def reliability(run: Run) -> Figure:
         why = "The predictions of the test rows are not at hand (trials/KEY.npz in the run folder)."
         return Figure("reliability", title, reading=[why])
     drawings = [_draw(each, marked=len(found) <= MOST_MARKED) for each in found]
-    return Figure(
-        "reliability", title, drawings, _reading(run, found), _table(found), panels="narrow"
-    )  # fmt: skip
+    table = _table(found, run.thing)
+    return Figure("reliability", title, drawings, _reading(run, found), table, panels="narrow")
 
 
 def _measure(run: Run, name: str, index: int) -> Reliability | None:
@@ -194,7 +193,7 @@ def _draw(each: Reliability, *, marked: bool) -> Markup:
     )  # fmt: skip
     _unit_square(axes)
     axes.set_ylabel("observed share")
-    axes.set_title(drawing.name(each.name, NAME), fontsize=10.5, loc="left")
+    axes.set_title(drawing.name(each.name, NAME), fontsize=11.5, loc="left")
     if each.shares is not None:
         axes.tick_params(labelbottom=False)
         axes = drawing.axes(LEFT, HEIGHT - 80, RIGHT, 38)
@@ -230,21 +229,21 @@ def _reading(run: Run, found: list[Reliability]) -> list[str]:
     off = [each for each in found if each.outside > max(1, 0.15 * len(each.groups.observed))]
     if off:
         listed = ", ".join(f"{e.name} {e.outside} of {len(e.groups.observed)}" for e in off[:8])
-        more = f" and {len(off) - 8} formulations more" if len(off) > 8 else ""
+        more = f" and {len(off) - 8} {run.thing}s more" if len(off) > 8 else ""
         sentences.append(f"Groups outside the band, more than chance puts there: {listed}{more}.")
     else:
-        sentences.append("No formulation has more groups outside the band than chance puts there.")
+        sentences.append(f"No {run.thing} has more groups outside the band than chance puts there.")
     if any(run.recovered(each.name) for each in found):
         sentences.append("Where a loss distorts probabilities these are the recovered ones.")
     missing = len(run.names) - len(found)
     if missing:
-        sentences.append(f"{missing} of {len(run.names)} formulations have no predictions to show.")
+        sentences.append(f"{missing} of {len(run.names)} {run.thing}s have no predictions to show.")
     return sentences
 
 
-def _table(found: list[Reliability]) -> Table:
+def _table(found: list[Reliability], thing: str) -> Table:
     headings = (
-        "formulation", "predicted", "observed", "band from", "band to", "share of rows",
+        thing, "predicted", "observed", "band from", "band to", "share of rows",
     )  # fmt: skip
     rows = []
     for each in found:

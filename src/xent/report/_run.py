@@ -58,6 +58,29 @@ class Run:
         return (self.results.get("spec") or {}).get(part) or {}
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether the predictions were made elsewhere: nothing was trained here."""
+        return bool(self.results.get("elsewhere"))
+
+    @property
+    def thing(self) -> str:
+        """What is compared."""
+        return "model" if self.elsewhere else "formulation"
+
+    @property
+    def missing(self) -> list[str]:
+        """The formulations that were asked for and have no result yet."""
+        asked = (self.results.get("spec") or {}).get("formulations") or ()
+        return [name for name in asked if name not in self.results["formulations"]]
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether trials are yet to come."""
+        trials = self.results.get("trials") or {}
+        done, planned = trials.get("finished"), trials.get("planned")
+        return done is not None and planned is not None and done < planned
+
+    @property
     def converged(self) -> bool:
         """Whether Newton's method took the place of epochs."""
         return bool(self.spec("training").get("converge"))
@@ -107,10 +130,21 @@ def no_arrays(key: str) -> None:
 def of_predictions(results: Json) -> Json:
     """The results of a comparison of predictions in the form of a study's: one trial for each."""
     rows = results["data"]["rows"]
-    data = {**results["data"], "name": "predictions", "rows": {"test": rows}}
+    data = {**results["data"], "name": _title(list(results["predictions"])), "rows": {"test": rows}}
     formulations = {name: _of_one(name, own) for name, own in results["predictions"].items()}
     left = {key: value for key, value in results.items() if key != "predictions"}
-    return {**left, "data": data, "formulations": formulations}
+    return {**left, "elsewhere": True, "data": data, "formulations": formulations}
+
+
+def _title(names: list[str]) -> str:
+    """What such a comparison is called.
+
+    >>> _title(["a", "b"]), _title(["a", "b", "c", "d"])
+    ('a and b', 'a, b and 2 more')
+    """
+    if len(names) <= 3:
+        return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"{', '.join(names[:2])} and {len(names) - 2} more"
 
 
 def _of_one(name: str, own: Json) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from xent.report._content import Table
 from xent.report._numbers import ABSENT, fixed, plus_minus, seconds
@@ -11,7 +11,8 @@ from xent.report._run import Json, Run, average
 
 # Of more formulations than these only the log loss has its interval in a table.
 MOST_FOR_ALL = 8
-COLUMNS = ("log loss", "Brier", "ECE (noise floor)", "accuracy", "AUC", "slope", "fit", "weights")
+OF_TRAINING = ("fit", "weights")
+COLUMNS = ("log loss", "Brier", "ECE (noise floor)", "accuracy", "AUC", "slope", *OF_TRAINING)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,12 @@ def scores(run: Run) -> Scores:
     winner = lowest if lowest is not None and _beats_all(run, lowest) else None
     rows = [row for name in run.names for row in _formulation(run, name, best=name == winner)]
     rows += _baselines(run.results.get("baselines") or {})
-    return Scores(rows, COLUMNS, _reading(run, lowest, winner), _intervals(run))
+    if run.elsewhere:
+        rows = [replace(row, cells=row.cells[: -len(OF_TRAINING)]) for row in rows]
+        columns = COLUMNS[: -len(OF_TRAINING)]
+    else:
+        columns = COLUMNS
+    return Scores(rows, columns, _reading(run, lowest, winner), _intervals(run))
 
 
 def lowest_loss(run: Run) -> str | None:
@@ -137,8 +143,9 @@ def _intervals(run: Run) -> Table | None:
     ]
     level = found[0][2].get("level") or 0.95
     more = "Those of the other metrics are in results.json." if many else ""
-    headings = ("formulation", "metric", "value", "low", "high", "method")
-    return Table(headings, rows, names=2, note=f"{level:.0%} intervals. {more}", grouped=True)
+    headings = (run.thing, "metric", "value", "low", "high", "method")
+    note = f"{level:.0%} intervals. {more}"
+    return Table(headings, rows, names=2, note=note, grouped=True, texts=1)
 
 
 def _infinite(run: Run, name: str, *, recovered: bool) -> bool:
@@ -172,11 +179,14 @@ def _reading(run: Run, lowest: str | None, winner: str | None) -> list[str]:
         "show on as many rows."
     ]
     if winner is not None:
-        sentences.append(f"In bold: {winner}, whose log loss is different from every other’s.")
+        sentences.append(
+            f"In bold: the log loss of {winner}, shown to be lower than every other "
+            f"{run.thing}’s. Nothing is claimed of the other columns."
+        )
     elif lowest is not None and len(run.names) > 1:
         sentences.append(
-            f"Nothing is in bold: {lowest} has the lowest log loss, but not by a difference that "
-            "counts against every other."
+            f"The lowest log loss is that of {lowest}; it is not in bold, since it is not shown to "
+            f"be lower than every other {run.thing}’s."
         )
     infinite = average(
         [float(_infinite(run, name, recovered=run.recovered(name))) for name in run.names]

@@ -33,7 +33,7 @@ _OF_A_PAIR = (
 
 def summary(run: Run) -> dict[str, Any]:
     """The results without what is long."""
-    results = dict(run.results)
+    results = {key: value for key, value in run.results.items() if key != "elsewhere"}
     results["data"] = {key: value for key, value in run.data.items() if key not in _LONG}
     results["formulations"] = {name: _formulation(run, name) for name in run.names}
     if len(run.pairs) > MOST_PAIRS:

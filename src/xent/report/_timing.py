@@ -58,7 +58,7 @@ def _draw(run: Run, phase: str, spreads: list[Json | None]) -> Markup:
         )  # fmt: skip
     axes.set_xlim(0, highest * scale * 1.04 or 1.0)
     label_ticks(axes.xaxis, round_ticks(0, highest * scale * 1.04 or 1.0, 4))
-    axes.set_title(PHASES[phase], fontsize=10.5, loc="left")
+    axes.set_title(PHASES[phase], fontsize=11.5, loc="left")
     axes.set_xlabel(unit)
     words = "; ".join(f"{name} {seconds(spread['median'])}" for _, name, spread in rows)
     return drawing.svg(f"Time of {PHASES[phase]}, median: {words}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from xent.report._numbers import significant
+from xent.report._content import Table
+from xent.report._numbers import ABSENT, p_value, signed, significant
 from xent.report._run import Json, Run
 
 # More sentences than this are folded away below the first ones, and still more left to the table.
@@ -15,6 +16,9 @@ QUESTIONS = {
     "fitted": "Do these fitted models differ on the population that the test rows are drawn from?",
     "procedure": "Do these ways of training differ on this task, whatever the seed?",
 }
+
+
+CHECKS = {"brier": "Brier score", "auc": "AUC", "paired bootstrap": "log loss, bootstrap"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Verdicts:
         folded: the other pairs.
         more: how many pairs have no sentence.
         note: why there are no verdicts.
+        conditions: what they hold under: the length of steps, convergence.
+        checks: the same pairs by other tests and metrics.
     """
 
     question: str
@@ -58,6 +64,8 @@ class Verdicts:
     folded: list[Json]
     more: int
     note: str
+    conditions: list[str]
+    checks: Table | None
 
 
 def verdicts(run: Run) -> Verdicts:
@@ -69,6 +77,8 @@ def verdicts(run: Run) -> Verdicts:
             pairs, key=lambda pair: order.index(pair["verdict"]) if pair["verdict"] in order else 0
         )
     headline, colour = _headline(run)
+    if pairs and run.unfinished:
+        headline = f"So far: {headline[:1].lower()}{headline[1:]}"
     return Verdicts(
         question=_question(run),
         headline=headline,
@@ -78,7 +88,37 @@ def verdicts(run: Run) -> Verdicts:
         folded=pairs[MOST : MOST + MOST_FOLDED],
         more=max(0, len(pairs) - MOST - MOST_FOLDED),
         note="" if pairs else _why_none(run),
+        conditions=[str(sentence) for sentence in run.results.get("conditions") or ()],
+        checks=_checks(pairs),
     )
+
+
+def _checks(pairs: list[Json]) -> Table | None:
+    """Every pair by other tests and metrics, as far as sentences stand open."""
+    rows = [
+        (
+            f"{pair['minuend']} − {pair['subtrahend']}",
+            CHECKS.get(check["name"], check["name"]),
+            signed(check.get("value")),
+            _interval(check),
+            p_value(check.get("p_value")),
+            str(check.get("words") or ""),
+        )
+        for pair in pairs[:MOST]
+        for check in pair.get("checks") or ()
+    ]
+    if not rows:
+        return None
+    note = "The verdicts do not rest on these, and no p-value here is adjusted for their number."
+    if len(pairs) > MOST:
+        note += f" Shown are {MOST} pairs; results.json has all."
+    headings = ("pair", "by", "difference", "interval", "p", "what it is")
+    return Table(headings, rows, names=2, note=note, grouped=True, texts=1)
+
+
+def _interval(check: Json) -> str:
+    ends = check.get("low"), check.get("high")
+    return ABSENT if None in ends else " to ".join(map(signed, ends))
 
 
 def _question(run: Run) -> str:
@@ -122,8 +162,10 @@ def _plain(pair: Json) -> bool:
 
 def _why_none(run: Run) -> str:
     scored = [name for name in run.names if run.finished(name)]
+    if len(run.names) < 2 and run.missing:
+        return "One formulation is finished so far: there is nothing yet to compare it with."
     if len(run.names) < 2:
-        return "One formulation was run: there is nothing to compare it with."
+        return f"One {run.thing} was run: there is nothing to compare it with."
     if len(scored) < 2:
-        return "Fewer than two formulations have a finished trial, so no pair can be compared."
+        return f"Fewer than two {run.thing}s have a finished trial, so no pair can be compared."
     return "These results hold no comparison of pairs."

@@ -33,6 +33,8 @@ OBJECTIVE_ABSOLUTE_TOLERANCE = 1e-6
 # A slope outside this range is no longer what early stopping or mild overfitting leave behind.
 _USUAL_SLOPES = (2.0 / 3.0, 3.0 / 2.0)
 _SURE = 4.0
+# A log loss of so many times the class prior's is suspect, however it scatters over the rows.
+_PRIORS = 2.0
 # A slope within so many standard errors of 0 says nothing about a factor.
 _ABOVE_ZERO = 2.0
 _MANY_ROWS = 1000
@@ -268,9 +270,10 @@ def _worse_than_prior(scores: Scores, subject: str) -> tuple[Finding, ...]:
     if prior is None or not math.isfinite(prior) or scores.log_loss <= prior:
         return ()
     error = scores.over_prior_se
-    if math.isfinite(scores.log_loss) and (
-        error is None or scores.log_loss - prior <= _SURE * error
-    ):
+    # A few rows of huge loss make the mean worse and its error large with it: beyond so many
+    # priors the error says nothing.
+    near = scores.log_loss <= _PRIORS * prior
+    if near and (error is None or scores.log_loss - prior <= _SURE * error):
         return ()
     message = (
         f"The log loss {scores.log_loss:.6f} is worse than {prior:.6f}, which the class shares of "

@@ -23,6 +23,7 @@ class FindingKind:
         level: ``"error"`` (a number is wrong), ``"warning"`` (it is suspect) or ``"note"``.
         cause: what usually lies behind it, one sentence.
         cure: what to do, one sentence.
+        rule: where it is reported, with its thresholds; empty where the name says it all.
     """
 
     code: str
@@ -30,6 +31,7 @@ class FindingKind:
     level: Level
     cause: str
     cure: str
+    rule: str = ""
 
 
 _KINDS = (
@@ -41,6 +43,7 @@ _KINDS = (
         "mode, disagree on the same rows: dropout or batch statistics, a mean of unequal batches, "
         "or other rows.",
         "Evaluate the objective in evaluation mode, over all rows, with one denominator.",
+        "The two differ by more than 1e-6 and by more than 1e-4 of the objective.",
     ),
     FindingKind(
         "XS102",
@@ -73,6 +76,9 @@ _KINDS = (
         "on each of two symmetric logits (-z, z), where softmax gives sigmoid(2 z); a slope of ½ "
         "means they were doubled, or that an overfitted model is too sure of itself.",
         "Check the link: P(1) = sigmoid(difference of the two logits).",
+        "The recalibration slope is outside 2/3 to 3/2 and more than four of its standard errors "
+        "from 1; an error where it is within 10 % of 2 or 1/2 on 1,000 rows or more and the "
+        "intercepts are near 0. Not where the link is known to be the loss's own: see XS123.",
     ),
     FindingKind(
         "XS106",
@@ -109,6 +115,7 @@ _KINDS = (
         "The log loss is lower than the true probabilities' own entropy: the predictions are not "
         "normalised, or the rows were used in training.",
         "Normalise through the link that belongs to the loss, and score rows kept out of training.",
+        "The log loss is more than four standard errors of that difference below the entropy.",
     ),
     FindingKind(
         "XS111",
@@ -117,6 +124,9 @@ _KINDS = (
         "The predictions lose to the class shares of the training part: scaled log-odds, "
         "overfitting, or rows of another population.",
         "Look at the recalibration slope, and at the loss on the training rows.",
+        "The log loss is more than four standard errors of that difference above the class "
+        "prior's, "
+        "or more than twice as high: a few rows of huge loss make the standard error large too.",
     ),
     FindingKind(
         "XS112",
@@ -124,6 +134,9 @@ _KINDS = (
         "error",
         "The columns stand in another order than the classes.",
         "Give the columns in the order of the class names.",
+        "The AUC is more than four standard errors below one half, and the accuracy's interval "
+        "lies "
+        "below the largest class's share.",
     ),
     FindingKind(
         "XS113",
@@ -164,6 +177,8 @@ _KINDS = (
         "Training stopped before the optimum, so a difference may come from the step size and not "
         "from the loss.",
         "Train longer, or compare under the matched protocol.",
+        "A coefficient is more than 0.1 standard errors from the maximum likelihood estimate, or "
+        "--converge did not reach its gradient norm.",
     ),
     FindingKind(
         "XS118",
@@ -192,6 +207,9 @@ _KINDS = (
         "warning",
         "One feature predicts the target almost alone: it may have been recorded after the fact.",
         "Ask whether the feature is known when the prediction is made.",
+        "The classes lie in disjoint intervals of the feature, or every one of its categories "
+        "holds "
+        "one class, where chance would do that less than once in a hundred times.",
     ),
     FindingKind(
         "XS122",
@@ -210,6 +228,20 @@ _KINDS = (
         "stopped early or a link that squeezes, such as normalised sigmoids.",
         "Train longer if training stopped early, add a penalty if the model overfits, or "
         "recalibrate on rows kept out of training.",
+        "The recalibration slope is outside 2/3 to 3/2 and more than four of its standard errors "
+        "from 1. Smaller deviations show in the slope, in the ECE beside its noise floor and in "
+        "the "
+        "reliability diagram, and are no finding.",
+    ),
+    FindingKind(
+        "XS124",
+        "test-rows-in-training",
+        "warning",
+        "The test file holds rows that the models are trained on, so that the scores tell how well "
+        "they were learnt by heart and not how well others are predicted.",
+        "Test on rows kept out of training: another file, or a fraction such as --test 0.2.",
+        "More than half of the rows of a test file also stand in the training data, with all "
+        "features and the class.",
     ),
 )
 

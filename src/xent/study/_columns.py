@@ -109,6 +109,19 @@ def quoted(name: str, longest: int = 40) -> str:
     return repr(name if len(name) <= longest else name[: longest - 3] + "...")
 
 
+def separated(given: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
+    """Names that came one by one or several in a text with commas, unless that is a name itself.
+
+    >>> separated(["a,b", "Paris, France"], ["a", "b", "Paris, France"])
+    ('a', 'b', 'Paris, France')
+    """
+    names = set(known)
+    parts = [
+        [text] if text in names else [part.strip() for part in text.split(",")] for text in given
+    ]
+    return tuple(dict.fromkeys(name for each in parts for name in each if name))
+
+
 def one_line(text: str, longest: int = 160) -> str:
     """Bring foreign text on one line of printable characters, cut where it is long.
 

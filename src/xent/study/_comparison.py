@@ -221,6 +221,8 @@ class Comparison:
         pairs: every two formulations compared, the later one minus the earlier one.
         intervals: by formulation: every metric with its confidence interval.
         rules: the question and the rule of the verdicts, in sentences.
+        asked: the names of all formulations that were asked for; of a study that was interrupted
+            not all of them have a result.
     """
 
     spec: StudySpec
@@ -239,6 +241,7 @@ class Comparison:
     pairs: tuple[Pair, ...] = ()
     intervals: Mapping[str, tuple[MetricInterval, ...]] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         names = ", ".join(result.name for result in self.formulations)

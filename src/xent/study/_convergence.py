@@ -113,7 +113,7 @@ def converge(
     head = stack.layers[-1]
     if head[0].numel() > MOST_PARAMETERS:
         raise InputError(
-            "--converge",
+            "compare: --converge",
             f"used with at most {MOST_PARAMETERS} parameters",
             f"{head[0].numel()}",
             "Use --optimizer lbfgs with more --epochs.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,8 +45,7 @@ class OverDataSets:
             where no learning rate led anywhere.
         test: ``wilcoxon`` for two formulations, ``friedman`` for more.
         p_value: of the hypothesis that all are alike.
-        smallest_p_value: what Wilcoxon's test could give at best with so many data sets; None for
-            Friedman's.
+        smallest_p_value: what the test could give at best with so many data sets.
         mean_ranks: by formulation, 1 the lowest log loss.
         pairs: every two formulations.
         sentence: the finding in one sentence.
@@ -57,7 +57,7 @@ class OverDataSets:
     log_losses: Mapping[str, tuple[float, ...]]
     test: str
     p_value: float
-    smallest_p_value: float | None
+    smallest_p_value: float
     mean_ranks: Mapping[str, float]
     pairs: tuple[DataSetPair, ...]
     sentence: str
@@ -77,7 +77,6 @@ def compare_over_data_sets(
     names = tuple(log_losses)
     losses = np.array([log_losses[name] for name in names], dtype=np.float64).T
     ranks = np.stack([_ranks(row) for row in losses]).mean(axis=0)
-    smallest = None
     if len(names) == 2:
         test, p_value = "wilcoxon", wilcoxon(_difference(losses, 1, 0)).p_value
         smallest = 2.0 ** (1 - len(data))
@@ -85,6 +84,8 @@ def compare_over_data_sets(
     else:
         ranked = friedman(losses)
         test, p_value = "friedman", ranked.p_value
+        # All data sets rank the formulations alike: one of the k! orders, the same in each.
+        smallest = float(math.factorial(len(names))) ** (1 - len(data))
         p_pairs = dict(zip(ranked.pairs, ranked.p_pairs, strict=True))
     pairs = tuple(
         _pair(names, losses, later, earlier, p) for (later, earlier), p in p_pairs.items()
@@ -134,23 +135,29 @@ def _sentence(
     count: int,
     pairs: Sequence[DataSetPair],
     p_value: float,
-    smallest: float | None,
+    smallest: float,
     level: float,
 ) -> str:
     over = f"Over {count} data sets"
+    few = smallest >= 1 - level
     if len(pairs) == 1:
         pair = pairs[0]
         wins = (
             f"{pair.minuend} has the higher log loss on {pair.minuend_worse} and "
             f"{pair.subtrahend} on {pair.subtrahend_worse}"
         )
-        if smallest is not None and smallest >= 1 - level:
+        if few:
             return (
                 f"{over} {wins}; so few can't show a difference: Wilcoxon's p is "
                 f"{smallest:.2g} at the least."
             )
         differ = "they differ" if p_value < 1 - level else "no difference is shown"
         return f"{over} {wins}: {differ} (Wilcoxon, p = {p_value:.2g})."
+    if few:
+        return (
+            f"{over} no difference of the formulations can be shown: with so few Friedman's p is "
+            f"{smallest:.2g} at the least."
+        )
     if p_value >= 1 - level:
         return f"{over} no difference of the formulations is shown (Friedman, p = {p_value:.2g})."
     found = [pair for pair in pairs if pair.p_value < 1 - level]

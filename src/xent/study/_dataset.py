@@ -23,6 +23,7 @@ from xent.study._columns import (
     counted,
     listed,
     quoted,
+    separated,
 )
 from xent.study._encoding import Encoding, Selection, encode, fit_encoding, mean_and_deviation
 from xent.study._giveaways import LeakWarning, find_giveaways
@@ -66,7 +67,8 @@ class DataSpec:
         weight: a column of sample weights, at least 0, not all 0 in any class; their unit does
             not matter.
         positive: the class of two that becomes class 1; default the last of the sorted classes.
-        classes: keep only rows of these classes; empty keeps all.
+        classes: keep only rows of these classes; empty keeps all. Here and in ``drop`` a text with
+            commas that is no name itself is several names.
         drop: columns that are no features.
         split_seed: decides the split, alone.
         standardize: whether numbers are centred and scaled by the training part.
@@ -150,6 +152,8 @@ class Dataset:
         notes: what was done to the data, in sentences.
         warnings: features that may give the target away.
         constant: columns with one value on every training row, which are no features.
+        repeated: how many rows of a test file also stand in the training data, where they are more
+            than half of it; 0 otherwise.
         fingerprint: SHA-256 in hexadecimal of the encoded parts and the names.
     """
 
@@ -166,6 +170,7 @@ class Dataset:
     notes: tuple[str, ...]
     warnings: tuple[LeakWarning, ...]
     constant: tuple[str, ...] = ()
+    repeated: int = 0
     fingerprint: str = ""
 
     @property
@@ -342,6 +347,7 @@ def _load_table(spec: DataSpec, table: Table | None, exchanged: bool) -> Dataset
     fraction = 0.0 if isinstance(spec.test, str) else spec.test
     check_fractions(spec.validation, fraction, spec.split_seed)
     table = read_table(spec.source) if table is None else table
+    spec = replace(spec, drop=separated(spec.drop, table.columns))
     roles = assign_roles(
         table,
         target=spec.target,
@@ -350,6 +356,7 @@ def _load_table(spec: DataSpec, table: Table | None, exchanged: bool) -> Dataset
         groups=spec.groups,
         drop=spec.drop,
     )
+    spec = replace(spec, classes=_separated_classes(spec, table.columns[roles.target]))
     target = encode_target(
         table.columns[roles.target], roles.target, classes=spec.classes, positive=spec.positive
     )
@@ -363,6 +370,11 @@ def _load_table(spec: DataSpec, table: Table | None, exchanged: bool) -> Dataset
         else _select_test_file(spec.test, roles, (table, target), spec),
     ]
     return _assemble_table(spec, roles, selections)
+
+
+def _separated_classes(spec: DataSpec, target: Column) -> tuple[str, ...]:
+    known = () if isinstance(target, UnusableColumn) else as_categories(target).levels
+    return separated(spec.classes, known)
 
 
 @dataclass(frozen=True)
@@ -442,8 +454,9 @@ def _assemble_table(spec: DataSpec, roles: Roles, selections: list[_Selection]) 
     train, validation, test = parts
     assert train is not None
     assert test is not None
+    repeated = 0
     if isinstance(spec.test, str) and not roles.group:
-        notes.extend(_note_repeated_rows([train, validation], test))
+        repeated = _repeated_rows([train, validation], test)
     return Dataset(
         name=table.name,
         spec=spec,
@@ -458,6 +471,7 @@ def _assemble_table(spec: DataSpec, roles: Roles, selections: list[_Selection]) 
         notes=(*notes, *_note_absent_classes(validation, test, target.class_names)),
         warnings=find_giveaways(columns, training.rows, training.classes, len(target.class_names)),
         constant=_constant_columns(columns, encoding, training.rows),
+        repeated=repeated,
     )
 
 
@@ -480,14 +494,11 @@ def _clusters(selection: _Selection, roles: Roles) -> NDArray[np.int64] | None:
     return groups_of(selection.table, roles.groups, selection.rows, option)
 
 
-def _note_repeated_rows(known: list[Part | None], test: Part) -> list[str]:
-    """Tell of a test file most of whose rows were there to train on."""
+def _repeated_rows(known: list[Part | None], test: Part) -> int:
+    """How many rows of a test file were there to train on, where most of them were."""
     pairs = [(part.features, part.target) for part in known if part is not None]
     repeated = count_repeated_rows(pairs, (test.features, test.target))
-    if repeated <= test.target.size / 2:
-        return []
-    rows = counted(test.target.size, "test row")
-    return [f"{repeated:,} of {rows} also stand in the training data"]
+    return repeated if repeated > test.target.size / 2 else 0
 
 
 def _constant_columns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ from xent.study._columns import (
 _MOST_LEVELS = 50
 # Of fewer rows chance alone makes every number different.
 _FEW_ROWS = 20
+# 2024-03-31, 2024/3/31, 31.03.2024 or 3/31/24, whatever time of day follows.
+_DATE = re.compile(r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2,4})(\D|$)")
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,8 @@ def _fit_categories(
     in_order = np.sort(kept[kept > 0]).tolist() + [0] * int((kept == 0).any())
     levels = tuple(column.levels[code - 1] if code else None for code in in_order)
     notes.append(_describe_levels(name, len(names), len(levels), reference))
+    notes += _note_missing_text(name, int(counts[0]), levels, reference)
+    notes += _note_dates(name, column.levels, counts[1:])
     return CategoricalBlock(name, levels, reference, frozenset(names)), notes
 
 
@@ -230,6 +235,32 @@ def _describe_levels(name: str, found: int, features: int, reference: str | None
     if rest:
         sentence += f"; the {counted(rest, 'rarest one', 'rarest ones')} counted as {against}"
     return sentence
+
+
+def _note_missing_text(
+    name: str, absent: int, levels: tuple[str | None, ...], reference: str | None
+) -> list[str]:
+    if not absent:
+        return []
+    if None in levels:
+        kept = f"kept as a category of their own, column '{name} is missing'"
+    elif reference is None:
+        kept = "kept as a category of their own, against which the others are measured"
+    else:
+        kept = f"counted as {quoted(reference)}"
+    return [f"{name}: {counted(absent, 'missing training value')} {kept}"]
+
+
+def _note_dates(name: str, levels: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:
+    """A date as text has a category for every day, which tells a model nothing of the next one."""
+    present = [level for level, count in zip(levels, counts.tolist(), strict=True) if count]
+    dates = sum(_DATE.match(level.strip()) is not None for level in present)
+    if dates <= len(present) / 2:
+        return []
+    return [
+        f"{name}: looks like dates, read as categories; leave it out with --drop {quoted(name)}, "
+        "or write it as numbers, such as days or months"
+    ]
 
 
 def _note_stray_text(name: str, levels: tuple[str, ...], counts: NDArray[np.int64]) -> list[str]:

@@ -225,13 +225,13 @@ def find_formulations(names: Sequence[str | Formulation], classes: int) -> tuple
     found = tuple(name if isinstance(name, Formulation) else _find_one(name) for name in names)
     if not found:
         raise InputError(
-            "formulations", "at least one name", "none", "Give --formulations bce,ce2."
+            "compare: formulations", "at least one name", "none", "Give --formulations bce,ce2."
         )
     seen: set[str] = set()
     for formulation in found:
         if formulation.name in seen:
             raise InputError(
-                "formulations",
+                "compare: formulations",
                 "different from each other",
                 f"{formulation.name!r} twice",
                 "Name each formulation once.",
@@ -296,7 +296,7 @@ def _find_one(name: str) -> Formulation:
     base, *modifiers = name.split("+")
     if base not in BUILT_IN:
         raise InputError(
-            "formulations",
+            "compare: formulations",
             f"among {', '.join(BUILT_IN)}, or package.module:name of your own",
             repr(base),
             f"The grammar is {_GRAMMAR}.",
@@ -389,10 +389,10 @@ def _parse_weights(name: str, value: str) -> str | tuple[float, ...]:
 
 
 def _import_formulation(path: str) -> Formulation:
-    found = import_by_path(path, "formulations")
+    found = import_by_path(path, "compare: formulations")
     if not isinstance(found, Formulation):
         raise InputError(
-            "formulations",
+            "compare: formulations",
             "an xent.Formulation where package.module:name is given",
             f"{path} of type {type(found).__name__}",
             "Make it with xent.Formulation(name, description, outputs, loss, link).",

@@ -47,6 +47,24 @@ class Ledger:
                 lines.setdefault(str(line["key"]), line)
         return lines
 
+    def keys_after(self, place: int) -> tuple[set[str], int]:
+        """The keys of the whole lines after so many bytes, and where the next ones will begin.
+
+        Raises:
+            OSError: the file is there and can't be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                # A file that is shorter than it was is another one.
+                place = 0 if file.seek(0, os.SEEK_END) < place else place
+                file.seek(place)
+                content = file.read()
+        except FileNotFoundError:
+            return set(), 0
+        end = content.rfind(b"\n") + 1
+        found = (_parse(piece) for piece in content[:end].split(b"\n"))
+        return {str(line["key"]) for line in found if line is not None}, place + end
+
     def append(self, lines: Sequence[Mapping[str, object]]) -> None:
         """Append lines, all in one write, and wait until they are on the disk.
 

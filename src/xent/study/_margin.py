@@ -34,19 +34,22 @@ def margin_of_skill(
         before: whether these rows are others than those that are tested.
 
     >>> margin_of_skill(0.6658, [0.6179], "validation rows").words
-    'Differences below 0.00096 nats of log loss do not matter: 2 % of the skill, by which the best
-    formulation is below the class prior on the validation rows (0.0479 nats).'
+    'Differences below 0.00096 nats of log loss are taken not to matter. That is 2 % of the skill,
+    which is how far the best log loss lies below that of the class shares alone: 0.0479 nats on the
+    validation rows.'
     """
     finite = [loss for loss in log_losses if math.isfinite(loss)]
-    skill = prior_log_loss - min(finite, default=math.inf)
+    if not finite:
+        return Margin(None, _no_log_loss(rows), "none")
+    skill = prior_log_loss - min(finite)
     if not 0.0 < skill < math.inf:
         return Margin(None, _no_skill(rows), "none")
     value = float(f"{SHARE_OF_SKILL * skill:.2g}")
     after = "" if before else " These are the rows that are tested, so it was not fixed before."
     words = (
-        f"Differences below {value:g} nats of log loss do not matter: {100 * SHARE_OF_SKILL:g} % "
-        "of the skill, by which the best formulation is below the class prior on the "
-        f"{rows} ({skill:.3g} nats).{after}"
+        f"Differences below {value:g} nats of log loss are taken not to matter. That is "
+        f"{100 * SHARE_OF_SKILL:g} % of the skill, which is how far the best log loss lies below "
+        f"that of the class shares alone: {skill:.3g} nats on the {rows}.{after}"
     )
     return Margin(value, words, "skill")
 
@@ -58,6 +61,13 @@ def no_margin() -> Margin:
         "with --margin, in nats of log loss."
     )
     return Margin(None, words, "none")
+
+
+def _no_log_loss(rows: str) -> str:
+    return (
+        f"No margin: no formulation has a log loss on the {rows} to take the skill from. Give one "
+        "with --margin, in nats of log loss; without it no equivalence can be claimed."
+    )
 
 
 def _no_skill(rows: str) -> str:

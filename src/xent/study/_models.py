@@ -54,10 +54,10 @@ class ModelSpec:
         """The factory of a user's model, imported by name if need be."""
         if self.factory is not None:
             return self.factory
-        found = import_by_path(self.kind, "--model")
+        found = import_by_path(self.kind, "compare: --model")
         if not callable(found):
             raise InputError(
-                "--model",
+                "compare: --model",
                 "linear, mlp or package.module:factory",
                 f"{self.kind} of type {type(found).__name__}",
                 "Name a function factory(n_features, n_outputs) that returns an nn.Module.",

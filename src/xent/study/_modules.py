@@ -106,7 +106,7 @@ def _map_start(
     for key, value in body.items():
         if key not in known or known[key].shape != value.shape:
             raise InputError(
-                "--head",
+                "compare: --head",
                 "the only part of the model whose shape depends on n_outputs",
                 f"{head!r}, while {key} changes too",
                 "Leave --head out, or build the rest of the model from n_features alone.",
@@ -136,7 +136,7 @@ def find_head(module: nn.Module, name: str) -> nn.Linear:
     if not isinstance(found, nn.Linear):
         linear = [key for key, value in names.items() if isinstance(value, nn.Linear)]
         raise InputError(
-            "--head",
+            "compare: --head",
             "the name of the model's final nn.Linear",
             f"{name!r} ({'no such module' if found is None else type(found).__name__})",
             f"Its nn.Linear modules are: {', '.join(map(repr, linear)) or 'none'}.",
@@ -147,7 +147,7 @@ def find_head(module: nn.Module, name: str) -> nn.Linear:
 def _require_module(made: object, model: ModelSpec) -> nn.Module:
     if not isinstance(made, nn.Module):
         raise InputError(
-            "--model",
+            "compare: --model",
             "a factory(n_features, n_outputs) that returns an nn.Module",
             f"{type(made).__name__} from {model.kind}",
             "Return the module itself.",
@@ -315,7 +315,7 @@ def require_outputs(outputs: object, rows: int, n_outputs: int) -> Tensor:
         return outputs
     found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
     raise InputError(
-        "--model: outputs",
+        "compare: --model: outputs",
         f"a tensor of shape (rows, n_outputs) = ({rows}, {n_outputs})",
         str(found),
         "Return one column an output, also when there is only one.",
@@ -330,7 +330,10 @@ def _optimizer(
     body = [p for p in module.parameters() if id(p) not in known]
     if not any(p.requires_grad for p in module.parameters()):
         raise InputError(
-            "--model", "a module with parameters to train", "none", "Add at least one nn.Linear."
+            "compare: --model",
+            "a module with parameters to train",
+            "none",
+            "Add at least one nn.Linear.",
         )
     if spec.optimizer == "lbfgs":
         return make_lbfgs([*body, *own], spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from xent.study._comparison import Comparison
+from xent.study._conditions import conditions
 from xent.study._curves import draw_curves
 
 # Names come from the user's data: autoescape is on, and nothing is marked safe but our own SVG.
@@ -74,10 +75,11 @@ def render(comparison: Comparison) -> str:
 
 
 def _sentences(comparison: Comparison) -> list[str]:
-    """The verdict of each pair, the margin and the rules."""
+    """The verdict of each pair, what it holds under, the margin and the rules."""
     verdicts = [pair.sentence for pair in comparison.pairs]
     margin = [] if comparison.margin is None else [comparison.margin.words]
-    return [*verdicts, *margin, *comparison.rules] if verdicts else []
+    said = [*verdicts, *conditions(comparison), *margin, *comparison.rules]
+    return said if verdicts else []
 
 
 def _cell(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,17 +12,31 @@ from xent.study._designs import Design, Measured, Values, paired_values
 from xent.study._pair_checks import bootstrap_checks, checks_of
 from xent.study._pair_sentences import (
     Reading,
+    identical_sentence,
     infinite_sentence,
     sentence,
     unpaired_sentence,
 )
-from xent.study._pairs import Check, Margin, Pair
+from xent.study._pairs import FITTED, Check, Margin, Pair
 from xent.study._row_values import largest_gap
-from xent.study._statistics import Difference, combined_five_by_two, holm, needed, verdict
+from xent.study._soundness import unsound_sentence
+from xent.study._statistics import (
+    IDENTICAL,
+    Difference,
+    Needed,
+    combined_five_by_two,
+    holm,
+    needed,
+    needed_together,
+    verdict,
+)
 
 
 def compare_all(
-    measured: Sequence[Measured], margin: Margin | None, level: float
+    measured: Sequence[Measured],
+    margin: Margin | None,
+    level: float,
+    unsound: Mapping[str, str] | None = None,
 ) -> tuple[Pair, ...]:
     """Every pair of entrants, the later one minus the earlier one.
 
@@ -33,11 +47,14 @@ def compare_all(
         measured: the entrants in their order, of one design; names are different.
         margin: the largest difference that does not matter.
         level: confidence level.
+        unsound: entrants whose log loss is not that of probabilities, each with the reason; their
+            pairs are not tested.
     """
     if len(measured) < 2:
         return ()
     design = measured[0].design
-    drafts = [_draft(b, a, design) for a, b in itertools.combinations(measured, 2)]
+    reasons = {} if unsound is None else unsound
+    drafts = [_draft(b, a, design, reasons) for a, b in itertools.combinations(measured, 2)]
     tested = [draft for draft in drafts if draft.difference is not None]
     adjusted = iter(holm([draft.p_difference for draft in tested]))
     redrawn = iter(bootstrap_checks(design, [draft.values for draft in tested], level))
@@ -60,7 +77,9 @@ class _Draft:
         shared: replicates that both have.
         gap: largest difference of a probability, None without a shared replicate.
         values: differences by row of each replicate.
-        infinite: test rows of infinite log loss by name, in any replicate.
+        untested: the sentence of a pair whose log losses can't be tested; empty where they can.
+        verdict: of such a pair.
+        checked: whether the other metrics can be compared.
         difference: None where log losses can't be compared.
         p_difference: of no difference.
         f_test: words of the F test where it gives the p-value; empty otherwise.
@@ -71,24 +90,35 @@ class _Draft:
     shared: tuple[int, ...]
     gap: float | None
     values: Values
-    infinite: dict[str, int]
+    untested: str
+    verdict: str
+    checked: bool
     difference: Difference | None
     p_difference: float
     f_test: str
 
 
-def _draft(minuend: Measured, subtrahend: Measured, design: Design) -> _Draft:
+def _draft(
+    minuend: Measured, subtrahend: Measured, design: Design, unsound: Mapping[str, str]
+) -> _Draft:
     replicates = range(len(minuend.replicates))
     shared = tuple(
         j
         for j in replicates
         if minuend.replicates[j] is not None and subtrahend.replicates[j] is not None
     )
-    infinite = {each.name: _infinite_rows(each, shared) for each in (minuend, subtrahend)}
     gap = max((_gap(minuend, subtrahend, j) for j in shared), default=None)
-    empty = _Draft(minuend, subtrahend, shared, gap, (), infinite, None, 1.0, "")
-    if not shared or any(infinite.values()):
-        return empty
+    empty = _Draft(minuend, subtrahend, shared, gap, (), "", "inconclusive", True, None, 1.0, "")
+    names = (minuend.name, subtrahend.name)
+    if gap is None:
+        return replace(empty, untested=unpaired_sentence(*names, design.unit), checked=False)
+    if said := unsound_sentence(*names, unsound):
+        return replace(empty, untested=said, checked=False)
+    infinite = {each.name: _infinite_rows(each, shared) for each in (minuend, subtrahend)}
+    if any(infinite.values()):
+        if gap <= IDENTICAL and _same_losses(minuend, subtrahend, shared):
+            return replace(empty, untested=identical_sentence(*names, gap), verdict="identical")
+        return replace(empty, untested=infinite_sentence(*names, infinite))
     values = paired_values(minuend, subtrahend, "log_loss", shared)
     difference = design.difference(values)
     if len(shared) < len(replicates):
@@ -112,6 +142,24 @@ def _infinite_rows(measured: Measured, shared: Sequence[int]) -> int:
     return max((int(np.isinf(each).sum()) for each in losses if each is not None), default=0)
 
 
+def _same_losses(minuend: Measured, subtrahend: Measured, shared: Sequence[int]) -> bool:
+    """Whether the same rows are infinite and the others' mean log loss agrees."""
+    ones, others = minuend.values("log_loss"), subtrahend.values("log_loss")
+    for j in shared:
+        one, other = ones[j], others[j]
+        assert one is not None
+        assert other is not None
+        finite = np.isfinite(one)
+        if (finite != np.isfinite(other)).any():
+            return False
+        weight = minuend.design.rows_of(j).weight
+        differences = np.subtract(one, other, out=np.zeros_like(one), where=finite)
+        apart = np.average(differences, weights=weight)
+        if not abs(apart) <= IDENTICAL:
+            return False
+    return True
+
+
 def _gap(minuend: Measured, subtrahend: Measured, replicate: int) -> float:
     one, other = minuend.replicates[replicate], subtrahend.replicates[replicate]
     assert one is not None
@@ -132,9 +180,13 @@ def _pair(
     assert difference is not None
     assert draft.gap is not None
     judged = verdict(difference, margin, level, largest_gap=draft.gap, p_difference=p_holm)
-    decides = None
-    if judged == "inconclusive":
+    decides: Needed | None = None
+    together: tuple[Needed, ...] = ()
+    # The combined F test is of ten splits: there is no more of them to ask for.
+    if judged == "inconclusive" and not design.five_by_two:
         decides = needed(difference, margin, level, comparisons=pairs)
+        if decides is None:
+            together = needed_together(difference, margin, level, comparisons=pairs)
     reading = Reading(
         draft.minuend.name,
         draft.subtrahend.name,
@@ -144,8 +196,11 @@ def _pair(
         draft.p_difference,
         p_holm,
         judged,
-        decides,
+        (decides,) if decides is not None else together,
         draft.gap,
+        f_test=bool(draft.f_test),
+        five_by_two=design.five_by_two,
+        fitted_here=design.question == FITTED and design.rows[0].training_rows is not None,
     )
     known = np.isfinite(difference.standard_error)
     low, high = difference.interval(level)
@@ -174,16 +229,13 @@ def _pair(
 
 
 def _open_pair(draft: _Draft, design: Design, margin: float | None, level: float) -> Pair:
-    """A pair whose log losses can't be compared: nothing finished, or a loss is infinite."""
-    names = (draft.minuend.name, draft.subtrahend.name)
-    said = unpaired_sentence(*names, design.unit)
+    """A pair whose log losses can't be tested: nothing finished, unsound or infinite losses."""
     checks: tuple[Check, ...] = ()
-    if draft.shared:
-        said = infinite_sentence(*names, draft.infinite)
+    if draft.checked:
         checks = checks_of(draft.minuend, draft.subtrahend, draft.shared, level)
     return Pair(
-        minuend=names[0],
-        subtrahend=names[1],
+        minuend=draft.minuend.name,
+        subtrahend=draft.subtrahend.name,
         metric="log_loss",
         question=design.question,
         design="none",
@@ -196,10 +248,10 @@ def _open_pair(draft: _Draft, design: Design, margin: float | None, level: float
         p_holm=None,
         margin=margin,
         p_equivalence=None,
-        verdict="inconclusive",
+        verdict=draft.verdict,
         needed=None,
         needed_unit=None,
         largest_probability_gap=draft.gap,
         checks=checks,
-        sentence=said,
+        sentence=draft.untested,
     )

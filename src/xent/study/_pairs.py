@@ -67,7 +67,8 @@ class Pair:
         margin: the largest difference that does not matter, in nats.
         p_equivalence: of the hypothesis of a difference of the margin or more (TOST).
         verdict: one of the five.
-        needed: how many units would decide an inconclusive pair.
+        needed: how many units of one kind would decide an inconclusive pair; None where more of
+            one kind alone would not, and the sentence says whether more of all would.
         needed_unit: ``rows``, ``clusters``, ``seeds`` or ``splits``.
         largest_probability_gap: largest absolute difference of a predicted probability.
         checks: other tests and metrics.

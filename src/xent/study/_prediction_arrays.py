@@ -31,14 +31,13 @@ def log_probabilities_of(
         kind: one of ``KINDS``, or by name.
         name: of these predictions.
         classes: names of the columns, None for 0 to K - 1.
-        y: the target, for its length and index.
+        y: the target, for its length.
 
     Raises:
         InputError: another shape, order or kind than was said, or NaN.
     """
     subject = f"compare_predictions: predictions[{quoted(name)}]"
-    declared = _kind_of(kind, name)
-    _check_index(values, y, subject)
+    declared = kind_of(kind, name)
     numbers = _numbers(_in_order(values, classes, subject), subject)
     rows = len(_array_of(y))
     if numbers.ndim not in (1, 2) or len(numbers) != rows or not numbers.size:
@@ -61,8 +60,10 @@ def log_probabilities_of(
     return _LOGARITHMS[declared](numbers, subject)
 
 
-def _kind_of(kind: str | Mapping[str, str], name: str) -> str:
-    declared = kind.get(name) if isinstance(kind, Mapping) else kind
+def kind_of(kind: str | Mapping[str, str], name: str) -> str:
+    """What the numbers of these predictions are, of names as text."""
+    by_name = {str(key): each for key, each in kind.items()} if isinstance(kind, Mapping) else {}
+    declared = kind if isinstance(kind, str) else by_name.get(name)
     if declared not in KINDS:
         raise InputError(
             "compare_predictions: kind",
@@ -79,8 +80,13 @@ def _array_of(values: Any) -> NDArray[Any]:
 
 
 def _numbers(values: Any, subject: str) -> Array:
+    array = _array_of(values)
+    if array.dtype.kind == "c":
+        raise InputError(
+            subject, "real numbers", f"dtype {array.dtype}", "Give their real part, if that is it."
+        )
     try:
-        numbers = _array_of(values).astype(np.float64)
+        numbers = array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(
             subject, "numbers", one_line(str(error)), "Give predicted numbers."
@@ -93,25 +99,49 @@ def _numbers(values: Any, subject: str) -> Array:
     return numbers
 
 
-def _check_index(values: Any, y: Any, subject: str) -> None:
-    """Two pandas objects with other row labels are in another order, or are other rows."""
-    one, other = (getattr(each, "index", None) for each in (values, y))
-    if one is None or other is None or callable(one) or callable(other):
+def check_indexes(y: Any, predictions: Mapping[str, Any], **others: Any) -> None:
+    """Refuse pandas objects of other row labels: they are in another order, or of other rows.
+
+    Each is held against the first that has row labels; arrays have none and are taken as they are.
+
+    Args:
+        y: the target.
+        predictions: by name.
+        others: weights and groups, by name; None passes.
+
+    Raises:
+        InputError: two that have labels, and not the same in the same order.
+    """
+    named = {"y": y}
+    named |= {f"predictions[{quoted(str(name))}]": each for name, each in predictions.items()}
+    indexes = {name: _index_of(each) for name, each in (named | others).items()}
+    labelled = {name: index for name, index in indexes.items() if index is not None}
+    if not labelled:
         return
-    if len(one) == len(other) and not one.equals(other):
-        row = int(np.argmax(np.asarray(one != other)))
-        raise InputError(
-            subject,
-            "rows with the index of y, in its order",
-            f"{one_line(repr(one[row]))} where y has {one_line(repr(other[row]))} (row {row})",
-            "Reindex the predictions like y, or give arrays if the order is right.",
-        )
+    first, other = next(iter(labelled.items()))
+    for name, one in labelled.items():
+        if len(one) == len(other) and not one.equals(other):
+            row = int(np.argmax(np.asarray(one != other)))
+            raise InputError(
+                f"compare_predictions: {name}",
+                f"rows with the index of {first}, in its order",
+                f"{one_line(repr(one[row]))} where {first} has {one_line(repr(other[row]))} "
+                f"(row {row})",
+                f"Reindex it like {first}, or give arrays if the order is right.",
+            )
+
+
+def _index_of(values: Any) -> Any:
+    """The row labels of a pandas object; None of anything else."""
+    index = getattr(values, "index", None)
+    return None if callable(index) else index
 
 
 def _in_order(values: Any, classes: tuple[str, ...] | None, subject: str) -> Any:
     """A DataFrame's columns in the order of the classes; anything else as it is."""
     columns = getattr(values, "columns", None)
     if columns is None or len(columns) < 2:
+        _check_single(values, classes, subject)
         return values
     names = [str(column) for column in columns]
     wanted = tuple(map(str, range(len(names)))) if classes is None else classes
@@ -123,6 +153,26 @@ def _in_order(values: Any, classes: tuple[str, ...] | None, subject: str) -> Any
             "Rename the columns, give classes=, or give an array in the order of the classes.",
         )
     return values.iloc[:, [names.index(name) for name in wanted]]
+
+
+def _check_single(values: Any, classes: tuple[str, ...] | None, subject: str) -> None:
+    """Refuse a single column that is named after the first class: it would be read as the last's.
+
+    An unnamed DataFrame of one column calls it 0, so that its name can't be trusted either way.
+    """
+    if _index_of(values) is None or (classes is not None and len(classes) != 2):
+        return
+    columns = getattr(values, "columns", None)
+    name = getattr(values, "name", None) if columns is None else next(iter(columns), None)
+    first, last = ("0", "1") if classes is None else classes
+    if str(name) == first or (classes is None and name == 0):
+        raise InputError(
+            subject,
+            f"of the second class, {quoted(last)}, where it is a single column",
+            f"one named {quoted(str(name))}, like the first class",
+            f"Give both columns, or those of {quoted(last)}; if it is of {quoted(last)}, give an "
+            "array.",
+        )
 
 
 def _of_probabilities(values: Array, subject: str) -> Array:
@@ -259,5 +309,17 @@ def cluster_numbers(groups: ArrayLike | None, rows: int) -> NDArray[np.int64] | 
             f"of shape ({rows},)",
             f"shape {array.shape}",
             "Give one group for each row.",
+        )
+    import pandas as pd
+
+    # As objects: in an array of text a missing value has become the text "nan".
+    lacking = pd.isna(array if hasattr(groups, "detach") else np.asarray(groups, dtype=object))
+    if lacking.any():
+        row = int(np.argmax(lacking))
+        raise InputError(
+            "compare_predictions: groups",
+            "without missing values",
+            f"one in row {row}",
+            "Name the group of each row; a row of its own is a group of its own.",
         )
     return np.unique(array.astype(str), return_inverse=True)[1].astype(np.int64)

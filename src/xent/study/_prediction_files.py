@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from xent.study._columns import (
     missing,
     one_line,
     quoted,
+    separated,
 )
 from xent.study._prediction_arrays import LOG_PROBS, LOGITS, PROBS
 from xent.study._sources import read_table
+from xent.study._trial_names import trial_name
 
 OPTION = "compare: --predictions"
 # What arrays of an archive may be called, and the kind that the name says they are; the first that
@@ -91,7 +93,10 @@ class PredictionFile:
 def read_predictions(
     files: Sequence[str], kind: str, columns: PredictionColumns
 ) -> dict[str, PredictionFile]:
-    """Read the files, all of the same rows in the same order, by the names of the files.
+    """Read the files, all of the same rows, by the names of the files.
+
+    With a column that names the rows all are brought into the order of the first file; without
+    one they must have the same order.
 
     Args:
         files: CSV, TSV, Parquet or ``.npz`` files, one model each.
@@ -100,14 +105,16 @@ def read_predictions(
 
     Raises:
         InputError: a file or column that isn't there, columns that don't fit the classes, or files
-            that differ in rows, target or order.
+            that differ in rows or target, or in order where no column names the rows.
         MissingExtraError: Parquet without pyarrow.
     """
     read = dict(zip(_names(files), (_read(file, kind, columns) for file in files), strict=True))
     first_name, first = next(iter(read.items()))
-    for name, other in read.items():
-        for what in ("target", "identity"):
-            _check_same(getattr(first, what), getattr(other, what), (first_name, name), what)
+    for name, as_written in read.items():
+        names = (first_name, name)
+        _check_count(first, as_written, names)
+        other = read[name] = _in_order_of(first, as_written, names)
+        _check_target(first, other, names)
         if other.classes != first.classes:
             raise InputError(
                 OPTION,
@@ -119,42 +126,87 @@ def read_predictions(
 
 
 def _names(files: Sequence[str]) -> list[str]:
-    """The stems of the files; their paths where two stems are alike."""
-    stems = [Path(file).name.split(".")[0] for file in files]
+    """The stems of the files, a run's trials by formulation and seed; paths where two are alike."""
+    stems = [trial_name(Path(file)) or Path(file).name.split(".")[0] for file in files]
     names = stems if len(set(stems)) == len(stems) else [str(Path(file)) for file in files]
     if len(set(names)) < len(names):
         raise InputError(OPTION, "different files", "one file twice", "Name each file once.")
     return names
 
 
-def _check_same(
-    first: NDArray[Any] | None, other: NDArray[Any] | None, names: tuple[str, str], what: str
-) -> None:
-    if first is None or other is None:
-        return
-    column = {"target": "target", "identity": "column --id"}[what]
-    if len(first) != len(other):
+def _check_count(first: PredictionFile, other: PredictionFile, names: tuple[str, str]) -> None:
+    counts = len(first.target), len(other.target)
+    if counts[0] != counts[1]:
         raise InputError(
             OPTION,
             "files of the same rows",
-            f"{len(first):,} rows in {names[0]} and {len(other):,} in {names[1]}",
-            "Write the predictions of the same rows, in the same order.",
+            f"{counts[0]:,} rows in {names[0]} and {counts[1]:,} in {names[1]}",
+            "Write the predictions of the same rows.",
         )
-    if (first != other).any():
-        row = int(np.argmax(first != other))
+
+
+def _in_order_of(
+    first: PredictionFile, other: PredictionFile, names: tuple[str, str]
+) -> PredictionFile:
+    """The other file in the order of the first one's row names; as it is where it has none."""
+    ours, theirs = first.identity, other.identity
+    if ours is None or theirs is None or np.array_equal(ours, theirs):
+        return other
+    for name, ids in zip(names, (ours, theirs), strict=True):
+        values, counts = np.unique(ids, return_counts=True)
+        if (counts > 1).any():
+            raise InputError(
+                "compare: --id",
+                "a column that names each row once, where files have the rows in another order",
+                f"{quoted(str(values[np.argmax(counts > 1)]))} in several rows of {name}",
+                "Name such a column, or write the rows in the same order.",
+            )
+    order, place = np.argsort(theirs), np.argsort(np.argsort(ours))
+    if not np.array_equal(np.sort(ours), theirs[order]):
+        lacking = sorted({*ours.tolist()} - {*theirs.tolist()})
         raise InputError(
-            OPTION,
-            f"files whose {column} agrees, row by row",
-            f"{quoted(str(first[row]))} in {names[0]} and {quoted(str(other[row]))} in {names[1]} "
-            f"(row {row}, counted from 0)",
-            "Write the rows in the same order.",
+            "compare: --id",
+            "a column with the same values in all files",
+            f"{listed(lacking)} in {names[0]} and not in {names[1]}",
+            "Write the predictions of the same rows.",
         )
+    rows = order[place]
+    return replace(
+        other,
+        target=other.target[rows],
+        values=other.values[rows],
+        identity=theirs[rows],
+        groups=None if other.groups is None else other.groups[rows],
+        weight=None if other.weight is None else other.weight[rows],
+    )
+
+
+def _check_target(first: PredictionFile, other: PredictionFile, names: tuple[str, str]) -> None:
+    differ = first.target != other.target
+    if not differ.any():
+        return
+    row = int(np.argmax(differ))
+    where, repair = f"row {row}, counted from 0", (
+        "Write the rows in the same order, or name a column of row names with --id: rows are "
+        "matched by it then."
+    )  # fmt: skip
+    if first.identity is not None and other.identity is not None:
+        where = f"the row called {quoted(str(first.identity[row]))}"
+        repair = "Correct the target, or the names of the rows."
+    ours, theirs = quoted(str(first.target[row])), quoted(str(other.target[row]))
+    raise InputError(
+        OPTION,
+        "files whose target agrees, row by row",
+        f"{ours} in {names[0]} and {theirs} in {names[1]} ({where})",
+        repair,
+    )
 
 
 def _read(file: str, kind: str, columns: PredictionColumns) -> PredictionFile:
     if file.endswith(".npz"):
         return _read_archive(Path(file), kind, columns)
     table = read_table(file, OPTION)
+    columns = replace(columns, drop=separated(columns.drop, table.columns))
     target = columns.target or table.target
     if target is None:
         raise InputError(
@@ -169,6 +221,8 @@ def _read(file: str, kind: str, columns: PredictionColumns) -> PredictionFile:
     names = [name for name in table.columns if name != target and name not in columns.others]
     classes = _classes(columns, labels)
     ordered = _in_order(names, classes, table.name)
+    if len(ordered) == 1:
+        _check_single(ordered[0], classes, table.name, said=columns.positive is not None)
     values = np.stack([_numbers_of(table, name) for name in ordered], axis=1)
     return PredictionFile(
         labels,
@@ -208,7 +262,8 @@ def _numbers_of(table: Table, name: str) -> NDArray[np.float64]:
 
 def _classes(columns: PredictionColumns, labels: NDArray[np.str_]) -> tuple[str, ...]:
     """The classes in the order of columns: as given, or the target's, as numbers or as text."""
-    classes = columns.classes or tuple(sorted(np.unique(labels).tolist(), key=_as_number_or_text))
+    present = sorted(np.unique(labels).tolist(), key=_as_number_or_text)
+    classes = separated(columns.classes, present) or tuple(present)
     if columns.positive is None:
         return classes
     if columns.positive not in classes or len(classes) != 2:
@@ -248,13 +303,49 @@ def _in_order(names: Sequence[str], classes: tuple[str, ...], file: str) -> list
             f"files with one column for each of the classes {listed(classes)}, named after it "
             "(such as p_CLASS), or for two classes a single column",
             f"{file} with the columns {listed(names)}",
-            "Rename the columns, leave others out with --drop, or give --classes.",
+            "Rename the columns, leave others out with --drop, name rows with --id, or give "
+            "--classes.",
         )
     return [fitting[0] + name for name in classes]
 
 
+def _check_single(name: str, classes: tuple[str, ...], file: str, *, said: bool) -> None:
+    """Refuse a single column that is named after the first class: it would be read as the last's.
+
+    Args:
+        name: of the column, such as p_cat.
+        classes: both, that which the column is about last.
+        file: for the message.
+        said: whether --positive said which; then an end such as the 0 of p0 may mean anything.
+    """
+    named = [label for label in classes if _ends_with(name, label, loosely=not said)]
+    if named and max(named, key=len) == classes[0]:
+        raise InputError(
+            OPTION,
+            f"files whose single column is about the class {quoted(classes[1])}, "
+            + ("as --positive says" if said else "the last"),
+            f"{file} with the column {quoted(name)}, named after {quoted(classes[0])}",
+            "Name the class that it is about with --positive, give both columns, or rename it.",
+        )
+
+
+def _ends_with(name: str, label: str, *, loosely: bool) -> bool:
+    """Whether a column's name is a class, or ends with it after a sign such as _.
+
+    >>> [_ends_with(name, "0", loosely=True) for name in ("0", "p_0", "p0", "p10")]
+    [True, True, True, False]
+    """
+    if name == label:
+        return True
+    if not label or not name.endswith(label):
+        return False
+    before = name[-len(label) - 1]
+    return not before.isalnum() or (loosely and before.isdigit() != label[0].isdigit())
+
+
 def _read_archive(path: Path, kind: str, columns: PredictionColumns) -> PredictionFile:
     arrays = _arrays(path)
+    columns = replace(columns, drop=separated(columns.drop, arrays))
     array = next((name for name in ARRAYS if name in arrays and name not in columns.drop), None)
     target = columns.target or next((name for name in _TARGETS if name in arrays), None)
     wanted = [name for name in (columns.identity, columns.groups, columns.weight) if name]
@@ -280,7 +371,7 @@ def _read_archive(path: Path, kind: str, columns: PredictionColumns) -> Predicti
     numbered = tuple(map(str, range(width)))
     return PredictionFile(
         labels,
-        columns.classes or numbered,
+        separated(columns.classes, labels) or numbered,
         values,
         None if columns.identity is None else _text(arrays[columns.identity]),
         None if columns.groups is None else _text(arrays[columns.groups]),

@@ -16,22 +16,27 @@ from xent.study._results import (
     score_values,
 )
 
+# What tells the document from that of a study, which has a schema of its own.
+SCHEMA = f"urn:xent:predictions:{SCHEMA_VERSION}"
+
 
 def prediction_results(comparison: PredictionComparison) -> dict[str, object]:
     """The whole comparison as JSON values; a number that is not finite is null."""
-    from xent import __version__
-
     return plain(
         {
+            "schema": SCHEMA,
             "schema_version": SCHEMA_VERSION,
             "status": "finished" if comparison.ok else "failed",
-            "environment": {"xent": __version__},
+            "environment": dict(comparison.environment),
             "data": {
                 "rows": comparison.rows,
                 "classes": list(comparison.class_names),
                 "clusters": comparison.clusters,
                 "weighted": comparison.weighted,
+                "kinds": dict(comparison.kinds),
+                "fingerprint": comparison.fingerprint,
             },
+            "asked": dict(comparison.asked),
             "level": comparison.level,
             "question": "fitted",
             "margin": vars(comparison.margin),
@@ -84,19 +89,27 @@ def prediction_schema() -> dict[str, object]:
         "classes": {"type": "array", "items": {"type": "string"}},
         "clusters": {"type": ["integer", "null"]},
         "weighted": {"type": "boolean"},
+        "kinds": {"type": "object", "additionalProperties": {"type": "string"}},
+        "fingerprint": {"type": "string"},
     }
     properties = {
+        "schema": {"const": SCHEMA},
         "schema_version": {"const": SCHEMA_VERSION},
         "status": {"enum": ["finished", "failed"]},
         "environment": {"type": "object", "additionalProperties": {"type": "string"}},
         "data": _object(data),
+        "asked": {
+            "type": "object",
+            "description": "The files by name and the options of the command line; empty where "
+            "the predictions came from Python.",
+        },
         "level": {"type": "number"},
         "predictions": {"type": "object", "additionalProperties": _object(one)},
         **{name: study["properties"][name] for name in shared},
     }
     return {
         "$schema": study["$schema"],
-        "$id": f"urn:xent:predictions:{SCHEMA_VERSION}",
+        "$id": SCHEMA,
         "title": "xent comparison of predictions",
         **_object(properties),
         "$defs": {

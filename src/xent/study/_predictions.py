@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from xent._errors import InputError
 from xent.scoring import Finding, Scores, prediction_findings, score_rows
+from xent.study._columns import quoted
 from xent.study._designs import Design, measure
 from xent.study._intervals import MetricInterval, metric_intervals
 from xent.study._margin import given_margin, margin_of_skill, no_margin
@@ -21,12 +25,15 @@ from xent.study._pair_sentences import design_sentence, question_sentence, rule_
 from xent.study._pairing import compare_all
 from xent.study._pairs import FITTED, Margin, Pair
 from xent.study._prediction_arrays import (
+    check_indexes,
     class_numbers,
     cluster_numbers,
+    kind_of,
     log_probabilities_of,
     relative_weights,
 )
 from xent.study._row_values import Entrant, ScoredRows
+from xent.study._soundness import unsound_subjects
 from xent.study._statistics import check_level, check_margin
 
 if TYPE_CHECKING:
@@ -51,6 +58,11 @@ class PredictionComparison:
         level: confidence level.
         clusters: how many clusters of rows there are; None without groups.
         weighted: whether rows have weights.
+        kinds: what the numbers were, by name: ``probs``, ``log-probs`` or ``logits``.
+        fingerprint: SHA-256 in hexadecimal of target, predictions, weights and clusters.
+        environment: versions, and when it was done.
+        asked: where the predictions come from, with the options of the command line; empty where
+            they came from Python.
     """
 
     rows: int
@@ -63,6 +75,10 @@ class PredictionComparison:
     level: float
     clusters: int | None
     weighted: bool
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, object] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<PredictionComparison of {', '.join(self.scores)}: {self.rows:,} rows>"
@@ -77,8 +93,8 @@ class PredictionComparison:
         """The findings of the pairs, the margin, the question and the rule, in sentences."""
         rule = rule_sentence(self.level, len(self.pairs))
         sentences = tuple(pair.sentence for pair in self.pairs)
-        test = design_sentence(self.pairs)
-        return (*sentences, self.margin.words, question_sentence(FITTED, "seed", 1), rule, test)
+        test = filter(None, [design_sentence(self.pairs)])
+        return (*sentences, self.margin.words, question_sentence(FITTED, "seed", 1), rule, *test)
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -153,14 +169,15 @@ def compare_predictions(
         y: ``(rows,)`` true classes: column numbers from 0, booleans, or, with ``classes``, labels.
         predictions: by name: ``(rows, classes)``, or for two classes ``(rows,)`` of the second
             class, the log-odds where the kind is logits. A DataFrame's columns are matched to
-            the classes by name.
+            the classes by name; a single column named after the first class is refused, and so
+            are two pandas objects whose rows have other labels or another order.
         kind: what the numbers are: ``"probs"``, ``"log-probs"`` or ``"logits"``, of all
             predictions or by name. It is never guessed.
         classes: the labels of the columns, in their order; by default 0 to K - 1.
         margin: the largest difference of log loss, in nats, that does not matter, fixed before
             looking; ``"skill"`` takes 2 % of the skill on these rows, and says that it was not
             fixed before; None makes no claim of equivalence.
-        groups: ``(rows,)``; rows that share a value share an error.
+        groups: ``(rows,)``; rows that share a value share an error; none may be missing.
         weight: ``(rows,)``, at least 0; the unit does not matter.
         level: confidence level.
 
@@ -185,12 +202,16 @@ def compare_predictions(
         )
     entrants, names, target = _entrants(y, predictions, kind, classes)
     rows = len(target)
+    check_indexes(y, predictions, weight=weight, groups=groups)
     scored = ScoredRows(target, relative_weights(weight, rows), cluster_numbers(groups, rows))
     measured = measure(entrants, Design(FITTED, (scored,)))
     scores = {
         each.name: score_rows(_log_q(each), target, scored.weight, names) for each in entrants
     }
-    chosen = _margin(margin, scored, len(names), scores)
+    findings = _findings(entrants, scores, target)
+    unsound = unsound_subjects(findings)
+    sound = [each.log_loss for name, each in scores.items() if name not in unsound]
+    chosen = _margin(margin, scored, len(names), sound)
     return PredictionComparison(
         rows=rows,
         class_names=names,
@@ -198,13 +219,36 @@ def compare_predictions(
         intervals={
             each.name: metric_intervals(each, [scores[each.name]], level) for each in measured
         },
-        pairs=compare_all(measured, chosen, level),
+        pairs=compare_all(measured, chosen, level, unsound),
         margin=chosen,
-        findings=_findings(entrants, scores, target),
+        findings=findings,
         level=level,
         clusters=None if scored.groups is None else int(scored.groups.max()) + 1,
         weighted=weight is not None,
+        kinds={each.name: kind_of(kind, each.name) for each in entrants},
+        fingerprint=_fingerprint(entrants, names, scored),
+        environment=_environment(),
     )
+
+
+def _fingerprint(entrants: Sequence[Entrant], names: tuple[str, ...], rows: ScoredRows) -> str:
+    digest = hashlib.sha256()
+    digest.update(repr((names, [each.name for each in entrants])).encode("utf-8", "replace"))
+    arrays = [rows.target, rows.weight, rows.groups, *map(_log_q, entrants)]
+    for array in arrays:
+        digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _environment() -> dict[str, str]:
+    from xent import __version__
+
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "xent": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
 
 
 def _entrants(
@@ -226,6 +270,8 @@ def _entrants(
             'Give {"a": first, "b": second}.',
         )
     given = None if classes is None else tuple(map(str, classes))
+    _check_different(several, "predictions", "names")
+    _check_different(given or (), "classes", "names")
     logs = {
         str(name): log_probabilities_of(values, kind, str(name), given, y)
         for name, values in predictions.items()
@@ -244,13 +290,26 @@ def _entrants(
     return tuple(Entrant(name, (log_q,)) for name, log_q in logs.items()), names, target
 
 
+def _check_different(names: Iterable[object], what: str, noun: str) -> None:
+    """Refuse names that are one as text, such as 1 and "1"."""
+    texts = [str(name) for name in names]
+    twice = next((text for text in texts if texts.count(text) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"compare_predictions: {what}",
+            f"of different {noun}",
+            f"{quoted(twice)} more than once",
+            "Give each a name of its own; 1 and '1' are one.",
+        )
+
+
 def _log_q(entrant: Entrant) -> Any:
     (log_q,) = entrant.replicates
     return log_q
 
 
 def _margin(
-    margin: float | str | None, rows: ScoredRows, classes: int, scores: Mapping[str, Scores]
+    margin: float | str | None, rows: ScoredRows, classes: int, losses: Sequence[float]
 ) -> Margin:
     if margin is None:
         return no_margin()
@@ -259,7 +318,6 @@ def _margin(
     shares = np.bincount(rows.target, rows.weight, minlength=classes)
     shares = shares[shares > 0.0] / shares.sum()
     prior = float(-np.sum(shares * np.log(shares)))
-    losses = [each.log_loss for each in scores.values()]
     return margin_of_skill(prior, losses, "rows given", before=False)
 
 

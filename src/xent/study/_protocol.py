@@ -41,14 +41,14 @@ def match(formulation: Formulation, classes: int, optimizer: str) -> Scaling:
     contrasts = formulation.contrasts(classes)
     if contrasts is None or formulation.resolved_link.log_odds_of != "reference":
         raise InputError(
-            "--protocol matched",
+            "compare: --protocol matched",
             "used with formulations that have log-odds against one reference class",
             f"{formulation.name} ({formulation.resolved_link.formula})",
             "Leave it out, or use --protocol as-written.",
         )
     if optimizer == "lbfgs":
         raise InputError(
-            "--protocol matched",
+            "compare: --protocol matched",
             "used with sgd, adam or adamw",
             "lbfgs, whose first step depends on the parametrisation",
             "Use --protocol as-written, or --converge.",
@@ -61,7 +61,7 @@ def match(formulation: Formulation, classes: int, optimizer: str) -> Scaling:
         return Scaling(1 / squared, 1.0, squared)
     if float(row.min()) != largest:
         raise InputError(
-            "--protocol matched",
+            "compare: --protocol matched",
             "used with contrasts of one size under an adaptive optimiser",
             f"{contrasts[0].tolist()} of {formulation.name}",
             "Use --optimizer sgd.",
@@ -78,7 +78,7 @@ def require_matchable(formulations: tuple[Formulation, ...], classes: int) -> No
         other = formulation.contrasts(classes)
         if first is None or other is None or not np.array_equal(first, other):
             raise InputError(
-                "--protocol matched",
+                "compare: --protocol matched",
                 "used with formulations that share their outputs when there are more than 2 "
                 "classes",
                 f"{formulations[0].name} and {formulation.name}",

@@ -14,6 +14,7 @@ import numpy as np
 
 from xent.scoring import Finding, Scores
 from xent.study._comparison import METRICS, Comparison, FormulationResult
+from xent.study._conditions import conditions
 from xent.study._dataset import Dataset
 from xent.study._evaluation import Trial
 from xent.study._intervals import MetricInterval
@@ -46,7 +47,7 @@ def results(comparison: Comparison) -> dict[str, object]:
         "environment": comparison.environment,
         "spec": {
             "data": canonical(spec.data),
-            "formulations": [result.name for result in comparison.formulations],
+            "formulations": list(comparison.asked or map(_name, comparison.formulations)),
             "seeds": list(spec.seeds),
             "model": canonical(spec.model),
             "training": canonical(spec.training),
@@ -74,6 +75,7 @@ def results(comparison: Comparison) -> dict[str, object]:
         "margin": None if comparison.margin is None else vars(comparison.margin),
         "pairs": [pair_values(pair) for pair in comparison.pairs],
         "rules": list(comparison.rules),
+        "conditions": conditions(comparison),
         "findings": [finding_values(found) for found in comparison.findings],
         "seconds": comparison.seconds,
     }
@@ -95,6 +97,10 @@ def pair_values(pair: Pair) -> dict[str, object]:
 def interval_values(intervals: Sequence[MetricInterval]) -> dict[str, object]:
     """Intervals by metric."""
     return {each.metric: vars(each) for each in intervals}
+
+
+def _name(result: FormulationResult) -> str:
+    return result.name
 
 
 def _rows(dataset: Dataset) -> dict[str, int]:

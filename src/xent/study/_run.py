@@ -6,6 +6,8 @@ import platform
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +85,8 @@ def run_study(
     folder = None if out is None else RunFolder.plan(out, store)
     spec = with_halves(spec)
     datasets = load_splits(spec, table)
+    # The names of columns and classes one by one, as they were found in the data.
+    spec = replace(spec, data=datasets[0].spec)
     classes = len(datasets[0].class_names)
     requested = spec.formulations or default_formulations(classes)
     formulations = find_formulations(requested, classes)
@@ -126,6 +130,7 @@ def _compare(trials: Trials, seconds: float) -> Comparison:
         splits=tuple(split.dataset for split in trials.splits),
         planned=trials.total,
         taken=trials.taken,
+        asked=tuple(objective.formulation.name for objective in first.objectives),
     )
     return with_statistics(comparison)
 
@@ -206,12 +211,18 @@ def _all_findings(
     likelihood: MaximumLikelihood | None,
     trials: Sequence[Sequence[Trial]],
 ) -> list[Finding]:
-    found = [each for own in trials for trial in own for each in trial.findings]
+    found = [
+        _of_seed(each, trial) if len(spec.seeds) > 1 else each
+        for own in trials
+        for trial in own
+        for each in trial.findings
+    ]
     found += [
         finding("feature-gives-target-away", warning.feature, warning.sentence)
         for warning in dataset.warnings
     ]
     found += order_findings(dataset.class_names, subject="target")
+    found += _repetition_findings(dataset)
     if likelihood is not None:
         found += _design_findings(dataset, likelihood)
     if not spec.model.pairs_start:
@@ -221,6 +232,23 @@ def _all_findings(
         )
         found.append(finding("paired-by-seed-only", "model", message))
     return found
+
+
+def _of_seed(found: Finding, trial: Trial) -> Finding:
+    """The finding of one trial among several: its numbers are that seed's."""
+    if found.message.startswith("seed "):
+        return found
+    return replace(found, message=f"seed {trial.seed}: {found.message}")
+
+
+def _repetition_findings(dataset: Dataset) -> list[Finding]:
+    """Test rows that were trained on, as a test file may have them."""
+    if not dataset.repeated:
+        return []
+    rows = len(dataset.test.target)
+    message = f"{dataset.repeated:,} of {rows:,} test rows also stand in the training data."
+    numbers = {"repeated_rows": float(dataset.repeated), "test_rows": float(rows)}
+    return [finding("test-rows-in-training", "data", message, numbers)]
 
 
 def _design_findings(dataset: Dataset, likelihood: MaximumLikelihood) -> list[Finding]:
@@ -245,6 +273,7 @@ def _environment(spec: StudySpec) -> dict[str, str | int | bool]:
     from xent import __version__
 
     return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "xent": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,

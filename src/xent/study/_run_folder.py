@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from uuid import uuid4
 import numpy as np
 
 from xent._errors import InputError
+from xent.study._claims import claim
 from xent.study._comparison import Comparison
 from xent.study._dataset import Dataset
 from xent.study._evaluation import Trial
@@ -90,6 +91,21 @@ class RunFolder:
         except OSError as error:
             raise _unusable(self.path, error.strerror or str(error)) from error
 
+    def finished_after(self, place: int) -> tuple[set[str], int]:
+        """The keys in the ledger after so many bytes, whoever added them, and where it ends.
+
+        Raises:
+            InputError: if the ledger can't be read.
+        """
+        try:
+            return self.ledger.keys_after(place)
+        except OSError as error:
+            raise _unusable(self.path, error.strerror or str(error)) from error
+
+    def claim(self, key: str, *, wait: bool = False) -> AbstractContextManager[bool]:
+        """Keep other processes from training the task whose first trial has this key."""
+        return claim(self.kept_in, key, wait=wait)
+
     def kept(
         self, keys: Sequence[str], seeds: Sequence[int], finished: Collection[str]
     ) -> TaskResult | None:
@@ -139,8 +155,7 @@ class RunFolder:
         self._link_trials(comparison)
         results = comparison.to_dict()
         self.write_document("results.json", results)
-        page = report_page(comparison, results)
-        self._write(self.path, "report.html", partial(_put, content=page.encode()))
+        self.write_page("report.html", report_page(comparison, results))
 
     def write_document(self, name: str, document: dict[str, object]) -> None:
         """Keep a document as JSON.
@@ -150,6 +165,14 @@ class RunFolder:
         """
         text = json.dumps(document, indent=1, allow_nan=False) + "\n"
         self._write(self.path, name, partial(_put, content=text.encode()))
+
+    def write_page(self, name: str, page: str) -> None:
+        """Keep a page.
+
+        Raises:
+            InputError: if it can't be written.
+        """
+        self._write(self.path, name, partial(_put, content=page.encode()))
 
     def _sweep_up(self) -> None:
         folders = {self.path, self.kept_in, self.kept_in / "trials"}

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from xent.study._intervals import MetricInterval
+from xent.study._pair_sentences import percent
 from xent.study._predictions import PredictionComparison
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ HEADINGS = {
     "ece": "ECE",
     "slope": "slope",
 }
+# Columns that fit beside each other and beside a name.
+HEADED_FIRST, HEADED_LAST = slice(0, 4), slice(4, None)
 # Names come from the user: autoescape is on.
 TEMPLATE = """
 <div>
@@ -59,8 +62,9 @@ def show_predictions(comparison: PredictionComparison, console: Console | None =
 
     from xent._text import printable
     from xent.study._columns import counted
+    from xent.study._show_checks import show_checks
     from xent.study._show_pairs import show_pairs
-    from xent.study._terminal import new_table, show_findings
+    from xent.study._terminal import NAME_WIDTH, new_table, show_findings
 
     console = RichConsole(highlight=False) if console is None else console
     rows, classes = counted(comparison.rows, "row"), len(comparison.class_names)
@@ -68,16 +72,23 @@ def show_predictions(comparison: PredictionComparison, console: Console | None =
     if comparison.clusters is not None:
         clusters = f" in {counted(comparison.clusters, 'cluster')}"
     console.print(f"{rows}{clusters}, {classes} classes{', weighted' * comparison.weighted}")
-    table = new_table()
-    table.add_column("")
-    for heading in HEADINGS.values():
-        table.add_column(heading, justify="right")
-    for name, intervals in comparison.intervals.items():
-        table.add_row(escape(printable(name)), *map(cell, intervals))
-    console.print(table)
-    console.print(f"Log loss in nats; below each score its {100 * comparison.level:g} % interval.")
+    # Two tables, so that neither names nor intervals are cut at 80 columns.
+    for some in (HEADED_FIRST, HEADED_LAST):
+        table = new_table()
+        table.add_column("", overflow="fold", min_width=NAME_WIDTH)
+        for heading in list(HEADINGS.values())[some]:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for name, intervals in comparison.intervals.items():
+            table.add_row(escape(printable(name)), *map(cell, intervals[some]))
+        # One blank line between the two, not that of either edge.
+        table.show_edge = False
+        console.print()
+        console.print(table)
+    console.print()
+    console.print(f"Log loss in nats; below each score its {percent(comparison.level)} % interval.")
     console.print()
     show_pairs(comparison.pairs, comparison.reading[len(comparison.pairs) :], console)
+    show_checks(comparison.pairs, console)
     show_findings(comparison.findings, console)
 
 

@@ -11,8 +11,8 @@ from rich.text import Text
 from xent._text import printable
 from xent.study._columns import counted
 from xent.study._show_pairs import show_pairs
-from xent.study._sweep import AtBest, Cell, Sweep
-from xent.study._terminal import new_table
+from xent.study._sweep import AtBest, Cell, Choice, Sweep
+from xent.study._terminal import new_table, show_findings
 
 
 def show_sweep(sweep: Sweep, console: Console) -> None:
@@ -49,21 +49,31 @@ def show_sweep(sweep: Sweep, console: Console) -> None:
 def _show_best(each: AtBest, sweep: Sweep, console: Console) -> None:
     _say(console, f"{each.data}, {each.model}", style="bold")
     console.print(_choices_table(each))
+    if each.notes:
+        for note in each.notes:
+            _say(console, note)
+        console.print()
     comparison = each.comparison
     margin = () if comparison.margin is None else (comparison.margin.words,)
     show_pairs(comparison.pairs, margin, console)
     if len(sweep.spec.learning_rates) > 1 and comparison.pairs:
-        _say(console, "At each common learning rate", style="bold")
+        heading = "At each common learning rate: verdict (difference of log loss, in nats)"
+        _say(console, heading, style="bold")
         cells = [c for c in sweep.cells if (c.data, c.model) == (each.data, each.model)]
         for line in _lines_of_pairs(cells):
             _say(console, line)
+        console.print()
+    if comparison.findings:
+        _say(console, "Findings at the best learning rates", style="bold")
+        show_findings(comparison.findings, console)
         console.print()
 
 
 def _choices_table(each: AtBest) -> Table:
     table = new_table()
     table.add_column("")
-    for heading in ("best rate", "validation", "test log loss"):
+    errors = any(choice.test_log_loss_se is not None for choice in each.choices.values())
+    for heading in ("best rate", "validation", f"test log loss{' (± SE)' * errors}"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, choice in each.choices.items():
         known = [loss for loss in choice.validation_log_losses if loss is not None]
@@ -72,9 +82,17 @@ def _choices_table(each: AtBest) -> Table:
             Text(printable(name)),
             "diverged" if rate is None else f"{rate:g}",
             "-" if rate is None or not known else f"{min(known):.5f}",
-            "-" if choice.test_log_loss is None else f"{choice.test_log_loss:.5f}",
+            _with_error(choice),
         )
     return table
+
+
+def _with_error(choice: Choice) -> str:
+    if choice.test_log_loss is None:
+        return "-"
+    if choice.test_log_loss_se is None:
+        return f"{choice.test_log_loss:.5f}"
+    return f"{choice.test_log_loss:.5f} ±{choice.test_log_loss_se:.5f}"
 
 
 def _lines_of_pairs(cells: Iterable[Cell]) -> Iterable[str]:

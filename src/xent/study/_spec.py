@@ -94,23 +94,26 @@ def check_spec(spec: StudySpec) -> None:
         InputError: one line for the first thing that is wrong.
     """
     training = spec.training
-    _one_of("--optimizer", training.optimizer, OPTIMIZERS)
-    _one_of("--protocol", training.protocol, PROTOCOLS)
-    _one_of("--dtype", training.dtype, DTYPES)
+    _one_of("compare: --optimizer", training.optimizer, OPTIMIZERS)
+    _one_of("compare: --protocol", training.protocol, PROTOCOLS)
+    _one_of("compare: --dtype", training.dtype, DTYPES)
     if not spec.seeds:
-        raise InputError("--seeds", "at least 1", "0", "Give --seeds 10.")
+        raise InputError("compare: --seeds", "at least 1", "0", "Give --seeds 10.")
     if len(set(spec.seeds)) < len(spec.seeds) or not all(map(_is_index, spec.seeds)):
         raise InputError(
-            "--seeds", "different whole numbers from 0", str(list(spec.seeds)), "Give --seeds 10."
+            "compare: --seeds",
+            "different whole numbers from 0",
+            str(list(spec.seeds)),
+            "Give --seeds 10.",
         )
-    _count("--epochs", training.epochs)
-    _positive("--learning-rate", training.learning_rate)
-    _positive("--gradient-norm", training.gradient_norm)
+    _count("compare: --epochs", training.epochs)
+    _positive("compare: --learning-rate", training.learning_rate)
+    _positive("compare: --gradient-norm", training.gradient_norm)
     if training.batch_size is not None:
-        _count("--batch-size", training.batch_size)
-    _not_negative("--weight-decay", training.weight_decay)
+        _count("compare: --batch-size", training.batch_size)
+    _not_negative("compare: --weight-decay", training.weight_decay)
     if not 0 <= training.momentum < 1:
-        raise InputError("--momentum", "in [0, 1)", str(training.momentum), "Try 0.9.")
+        raise InputError("compare: --momentum", "in [0, 1)", str(training.momentum), "Try 0.9.")
     _check_splits(spec)
     _check_statistics(spec)
     _check_model(spec.model)
@@ -122,30 +125,37 @@ def _check_splits(spec: StudySpec) -> None:
     splits, test = spec.splits, spec.data.test
     if splits != FIVE_BY_TWO and not (_is_index(splits) and spec.n_splits > 0):
         raise InputError(
-            "--splits",
+            "compare: --splits",
             f"a whole number of at least 1, or {FIVE_BY_TWO}",
             repr(splits),
             "Give --splits 10.",
         )
     if spec.n_splits == 1:
         return
+    if spec.data.groups is not None:
+        raise InputError(
+            "compare: --groups",
+            "left out with --splits, whose standard errors are over splits and not over rows",
+            f"--groups {spec.data.groups} with --splits {splits}",
+            "Leave it out; --group keeps the rows of a group on one side of every split.",
+        )
     if len(spec.seeds) != spec.n_splits:
         raise InputError(
-            "--seeds",
+            "compare: --seeds",
             f"left out, or {spec.n_splits}, with --splits {splits}: each split has one seed",
             str(len(spec.seeds)),
             "Leave it out.",
         )
     if isinstance(test, str):
         raise InputError(
-            "--test",
+            "compare: --test",
             "a fraction with --splits, which draws the test rows anew",
             repr(test),
             "Leave --splits out, or give all rows in one file.",
         )
     if splits == FIVE_BY_TWO and test not in (DataSpec.test, 0.5):
         raise InputError(
-            "--test",
+            "compare: --test",
             f"left out with --splits {FIVE_BY_TWO}, which tests on half of the rows",
             f"{test:g}",
             "Leave it out.",
@@ -153,21 +163,21 @@ def _check_splits(spec: StudySpec) -> None:
 
 
 def _check_statistics(spec: StudySpec) -> None:
-    check_margin(spec.margin, "--margin")
-    check_level(spec.level, "--level")
+    check_margin(spec.margin, "compare: --margin")
+    check_level(spec.level, "compare: --level")
     if spec.question is None:
         return
-    _one_of("--question", spec.question, QUESTIONS)
+    _one_of("compare: --question", spec.question, QUESTIONS)
     if spec.question == PROCEDURE and len(spec.seeds) < 2:
         raise InputError(
-            "--question procedure",
+            "compare: --question procedure",
             "asked with several seeds or splits, since one says nothing about the others",
             "1 seed",
             "Give --seeds 10, or ask --question fitted.",
         )
     if spec.question == FITTED and spec.n_splits > 1:
         raise InputError(
-            "--question fitted",
+            "compare: --question fitted",
             "asked of models that are tested on the same rows",
             f"--splits {spec.splits}, each with test rows of its own",
             "Leave --splits out, or ask --question procedure.",
@@ -177,25 +187,37 @@ def _check_statistics(spec: StudySpec) -> None:
 def _check_model(model: ModelSpec) -> None:
     if model.kind == "mlp" and not model.widths:
         raise InputError(
-            "--widths", "given with --model mlp", "nothing", "Give --widths 64 or --widths 64,32."
+            "compare: --widths",
+            "given with --model mlp",
+            "nothing",
+            "Give --widths 64 or --widths 64,32.",
         )
     if model.kind != "mlp" and model.widths:
         raise InputError(
-            "--widths", "used with --model mlp", f"--model {model.kind}", "Add --model mlp."
+            "compare: --widths",
+            "used with --model mlp",
+            f"--model {model.kind}",
+            "Add --model mlp.",
         )
     if not all(_is_index(width) and width > 0 for width in model.widths):
         raise InputError(
-            "--widths", "whole numbers of at least 1", str(list(model.widths)), "Try 64,32."
+            "compare: --widths",
+            "whole numbers of at least 1",
+            str(list(model.widths)),
+            "Try 64,32.",
         )
     if model.head is not None and model.built_in:
         raise InputError(
-            "--head", "used with a model of your own", f"--model {model.kind}", "Leave it out."
+            "compare: --head",
+            "used with a model of your own",
+            f"--model {model.kind}",
+            "Leave it out.",
         )
     if model.built_in:
         return
     if model.factory is None and ":" not in model.kind:
         raise InputError(
-            "--model",
+            "compare: --model",
             "linear, mlp or package.module:factory",
             repr(model.kind),
             "Use --model linear.",
@@ -207,29 +229,35 @@ def _check_combinations(spec: StudySpec) -> None:
     training, model = spec.training, spec.model
     if training.converge and not spec.linear:
         raise InputError(
-            "--converge", "used with --model linear", f"--model {model.kind}", "Raise --epochs."
+            "compare: --converge",
+            "used with --model linear",
+            f"--model {model.kind}",
+            "Raise --epochs.",
         )
     if training.converge and training.protocol == "matched":
         raise InputError(
-            "--protocol matched",
+            "compare: --protocol matched",
             "used with an optimiser that steps",
             "--converge, where all parametrisations meet anyway",
             "Leave one of them out.",
         )
     if training.optimizer == "lbfgs" and training.batch_size is not None:
         raise InputError(
-            "--batch-size",
+            "compare: --batch-size",
             "left out with --optimizer lbfgs, which needs the full batch",
             str(training.batch_size),
             "Leave it out, or use --optimizer adam.",
         )
     if training.momentum and training.optimizer != "sgd":
         raise InputError(
-            "--momentum", "used with --optimizer sgd", training.optimizer, "Add --optimizer sgd."
+            "compare: --momentum",
+            "used with --optimizer sgd",
+            training.optimizer,
+            "Add --optimizer sgd.",
         )
     if training.protocol == "matched" and not model.pairs_start:
         raise InputError(
-            "--protocol matched",
+            "compare: --protocol matched",
             "used with a model whose head is known",
             f"--model {model.kind} without --head",
             "Name its final nn.Linear with --head.",
@@ -261,7 +289,10 @@ def _check_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            "--device", "a device that torch can use here", f"{device!r} ({reason})", "Use cpu."
+            "compare: --device",
+            "a device that torch can use here",
+            f"{device!r} ({reason})",
+            "Use cpu.",
         ) from error
 
 

@@ -18,6 +18,7 @@ from xent.study._pair_sentences import design_sentence, question_sentence, rule_
 from xent.study._pairing import compare_all
 from xent.study._pairs import Margin
 from xent.study._row_values import Entrant, ScoredRows
+from xent.study._soundness import unsound_subjects
 from xent.study._spec import FIVE_BY_TWO, StudySpec
 
 
@@ -36,8 +37,10 @@ def with_statistics(comparison: Comparison) -> Comparison:
     )
     measured = measure([_entrant(result, spec) for result in comparison.formulations], design)
     scores = [_scores(result, spec) for result in comparison.formulations]
-    margin = _margin(spec, datasets, comparison.formulations)
-    pairs = compare_all(measured, margin, spec.level)
+    unsound = _unsound(comparison.formulations)
+    sound = [result for result in comparison.formulations if result.name not in unsound]
+    margin = _margin(spec, datasets, sound)
+    pairs = compare_all(measured, margin, spec.level, unsound)
     return replace(
         comparison,
         question=design.question,
@@ -53,6 +56,12 @@ def with_statistics(comparison: Comparison) -> Comparison:
             *filter(None, [design_sentence(pairs)]),
         ),
     )
+
+
+def _unsound(formulations: Sequence[FormulationResult]) -> dict[str, str]:
+    """Formulations of which a trial's log loss is not that of probabilities, and why."""
+    trials = [trial for result in formulations for trial in result.trials]
+    return unsound_subjects(found for trial in trials for found in trial.findings)
 
 
 def _scored_rows(dataset: Dataset) -> ScoredRows:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from xent.study._formulations import default_formulations, find_formulations
 from xent.study._processes import worker_processes
 from xent.study._run import Interrupted, run_study
 from xent.study._run_folder import RunFolder
+from xent.study._soundness import unsound_subjects
 from xent.study._sources import read_table
 from xent.study._spec import StudySpec, check_formulations, check_spec
 from xent.study._splits import load_splits, with_halves
@@ -36,6 +37,9 @@ from xent.study._study_statistics import with_statistics
 from xent.study._sweep_spec import SweepSpec, read_sweep
 from xent.study._synthetic import is_synthetic
 from xent.study._trials import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +71,13 @@ class Choice:
         validation_log_losses: at each learning rate of the sweep, mean over seeds or splits; None
             where a seed diverged or there are no validation rows.
         test_log_loss: at the chosen one.
+        test_log_loss_se: its standard error over seeds or splits; None with one.
     """
 
     learning_rate: float | None
     validation_log_losses: tuple[float | None, ...]
     test_log_loss: float | None
+    test_log_loss_se: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +89,14 @@ class AtBest:
         model: name of the model.
         choices: by formulation.
         comparison: of the formulations that have a best learning rate, as trained at it.
+        notes: on the grid: where the best learning rate is the smallest or the largest tried.
     """
 
     data: str
     model: str
     choices: Mapping[str, Choice]
     comparison: Comparison
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +144,30 @@ class Sweep:
         from xent.study._sweep_results import sweep_results
 
         return sweep_results(self)
+
+    def show(self, console: Console | None = None) -> None:
+        """Print best learning rates, verdicts and findings on the terminal, or a rich console."""
+        from rich.console import Console
+
+        from xent.study._show_sweep import show_sweep
+
+        show_sweep(self, console or Console(highlight=False))
+
+    def to_html(self, path: str | PathLike[str] | None = None) -> str:
+        """The sweep as one HTML page that needs no network and no script.
+
+        Args:
+            path: a file to write it to as well.
+
+        Raises:
+            InputError: if that can't be written.
+        """
+        from xent.report import build_sweep, write_page
+
+        page = build_sweep(self.to_dict())
+        if path is not None:
+            write_page(Path(path), page)
+        return page
 
 
 class SweepInterrupted(Interrupted):
@@ -232,7 +264,8 @@ class _SweepRun:
         rates = self.spec.learning_rates
         comparisons = [self._run(data, model, rate, executor) for rate in rates]
         choices = choose(comparisons, rates)
-        self.best.append(AtBest(data, model, choices, at_best(comparisons, self.spec, choices)))
+        together = at_best(comparisons, self.spec, choices)
+        self.best.append(AtBest(data, model, choices, together, edge_notes(choices, rates)))
 
     def _run(self, data: str, model: str, rate: float, executor: Executor | None) -> Comparison:
         folder = self.folders[data, model, rate]
@@ -270,7 +303,11 @@ class _SweepRun:
             time.perf_counter() - self.begin,
         )
         if self.folder is not None and self.cells:
-            self.folder.write_document("sweep.json", result.to_dict())
+            from xent.report import build_sweep
+
+            document = result.to_dict()
+            self.folder.write_document("sweep.json", document)
+            self.folder.write_page("sweep.html", build_sweep(document, linked=True))
         return result
 
 
@@ -286,7 +323,10 @@ def _check_cells(spec: SweepSpec, tables: dict[str, Table | None]) -> int:
         for study in studies:
             check_spec(study)
         tables[data] = read_table(given.source) if in_memory else None
-        formulations[data] = _check_data(studies, tables[data])
+        try:
+            formulations[data] = _check_data(studies, tables[data])
+        except InputError as error:
+            raise _of_one(error, data, spec) from error
         trials += len(studies) * len(spec.study.seeds) * len(formulations[data])
     if len(set(formulations.values())) > 1:
         named = "; ".join(f"{data}: {','.join(names)}" for data, names in formulations.items())
@@ -297,6 +337,16 @@ def _check_cells(spec: SweepSpec, tables: dict[str, Table | None]) -> int:
             'Give formulations = ["ce", "ovr"].',
         )
     return trials
+
+
+def _of_one(error: InputError, data: str, spec: SweepSpec) -> InputError:
+    """The error of one data set among several: says which, and where its own options stand."""
+    subject, required, found, repair = error.args
+    option = str(subject).removeprefix("compare: --").replace("-", "_")
+    if len(spec.data) == 1 or not hasattr(spec.data[data], option):
+        return error
+    own = f"Options of {data} alone stand in a [[data]] table with its source."
+    return InputError(subject, required, found, f"{repair} {own}")
 
 
 def _check_data(studies: Sequence[StudySpec], table: Table | None) -> tuple[str, ...]:
@@ -313,11 +363,16 @@ def _folder_names(spec: SweepSpec) -> dict[tuple[str, str, float], str]:
     """A folder for each cell, whatever the names of data and models are."""
     data, models = _safe_names(spec.data), _safe_names(spec.models)
     return {
-        (d, m, rate): f"cells/{data[d]}/{models[m]}/learning-rate-{rate:.17g}"
+        (d, m, rate): f"cells/{data[d]}/{models[m]}/learning-rate-{_rate_name(rate)}"
         for d in spec.data
         for m in spec.models
         for rate in spec.learning_rates
     }
+
+
+def _rate_name(rate: float) -> str:
+    """The shortest text that reads as this number and no other."""
+    return f"{rate:g}" if float(f"{rate:g}") == rate else repr(rate)
 
 
 def _safe_names(names: Mapping[str, object]) -> dict[str, str]:
@@ -349,8 +404,32 @@ def choose(comparisons: Sequence[Comparison], rates: Sequence[float]) -> dict[st
             None if best is None else rates[best],
             tuple(losses),
             None if best is None else _test_loss(own[best]),
+            None if best is None else _test_loss_error(own[best]),
         )
     return choices
+
+
+def edge_notes(choices: Mapping[str, Choice], rates: Sequence[float]) -> tuple[str, ...]:
+    """Say where a best learning rate is at an end of the grid, beyond which may lie a better one.
+
+    >>> chosen = {"ce": Choice(1.0, (0.5, 0.4), 0.4), "ovr": Choice(0.1, (0.3, 0.4), 0.3)}
+    >>> for note in edge_notes(chosen, [0.1, 1.0]):
+    ...     print(note)
+    ce: the best learning rate is the largest tried (1); a larger one may be better: widen the grid.
+    ovr: the best learning rate is the smallest tried (0.1); a smaller one may be better: widen
+    the grid.
+    """
+    if len(rates) < 2:
+        return ()
+    notes = []
+    for rate, end, beyond in ((rates[-1], "largest", "larger"), (rates[0], "smallest", "smaller")):
+        names = [name for name, choice in choices.items() if choice.learning_rate == rate]
+        if names:
+            notes.append(
+                f"{', '.join(names)}: the best learning rate is the {end} tried ({rate:g}); a "
+                f"{beyond} one may be better: widen the grid."
+            )
+    return tuple(notes)
 
 
 def _validation_loss(result: FormulationResult) -> float | None:
@@ -362,6 +441,10 @@ def _validation_loss(result: FormulationResult) -> float | None:
 
 def _test_loss(result: FormulationResult) -> float | None:
     return result.mean("log_loss", recovered=result.recovered)
+
+
+def _test_loss_error(result: FormulationResult) -> float | None:
+    return result.aggregate("log_loss", recovered=result.recovered).se
 
 
 def at_best(
@@ -394,11 +477,14 @@ def _over_data_sets(spec: SweepSpec, best: Sequence[AtBest]) -> tuple[OverDataSe
     found = []
     for model in spec.models:
         own = [each for each in best if each.model == model]
-        if len(own) < max(2, len(spec.data)) or len(own[0].choices) < 2:
+        if len(own) < max(2, len(spec.data)):
             continue
-        losses = {
-            name: [_loss_or_infinity(each.choices[name]) for each in own] for name in own[0].choices
-        }
+        # A log loss that is not that of probabilities has no place in a ranking.
+        unsound = {name for each in own for name in unsound_subjects(each.comparison.findings)}
+        names = [name for name in own[0].choices if name not in unsound]
+        if len(names) < 2:
+            continue
+        losses = {name: [_loss_or_infinity(each.choices[name]) for each in own] for name in names}
         data = [each.data for each in own]
         found.append(compare_over_data_sets(model, data, losses, spec.study.level))
     return tuple(found)

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from xent.study._comparison import Comparison
-from xent.study._results import pair_values, plain, schema
+from xent.study._results import finding_values, pair_values, plain, schema
 from xent.study._spec import canonical
 from xent.study._sweep import AtBest, Cell, Sweep
 
@@ -23,7 +23,8 @@ def sweep_schema() -> dict[str, Any]:
     text = files("xent.study").joinpath("sweep.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     shared: Any = schema()["$defs"]
-    return loaded | {"$defs": {name: shared[name] for name in ("pair", "check", "margin")}}
+    names = ("pair", "check", "margin", "finding")
+    return loaded | {"$defs": {name: shared[name] for name in names}}
 
 
 def sweep_results(sweep: Sweep) -> dict[str, object]:
@@ -92,7 +93,9 @@ def _at_best(each: AtBest) -> dict[str, object]:
         "data": each.data,
         "model": each.model,
         "formulations": {name: vars(choice) for name, choice in each.choices.items()},
+        "notes": list(each.notes),
         "question": comparison.question,
         "margin": None if comparison.margin is None else vars(comparison.margin),
         "pairs": [pair_values(pair) for pair in comparison.pairs],
+        "findings": [finding_values(found) for found in comparison.findings],
     }

@@ -130,6 +130,9 @@ _STUDY: dict[str, Check] = {
 _RUN: dict[str, Check] = {"out": _TEXT, "jobs": _COUNT}
 _GRID = ("data", "model", "learning_rate")
 _OTHER_NAMES = {"lr": "learning_rate"}
+# What names the columns of a table, or a file with the same ones. Built-in data have columns of
+# their own, so that beside the data these hold for files only, where there are any.
+_OF_FILES = ("target", "group", "groups", "weight", "drop")
 
 
 class _Reader:
@@ -169,12 +172,17 @@ class _Reader:
 
     def _data(self, options: Mapping[str, Any]) -> dict[str, DataSpec]:
         shared = _taken(options, _DATA)
+        built_in = {key: value for key, value in shared.items() if not _is_of_files(key, value)}
+        entries = [
+            self._table("data", entry, "source", {**_DATA, "name": _TEXT})
+            for entry in self._list("data", options["data"])
+        ]
+        files = any(self._is_file(own["source"]) for own in entries)
         named: dict[str, DataSpec] = {}
-        for entry in self._list("data", options["data"]):
-            own = self._table("data", entry, "source", {**_DATA, "name": _TEXT})
+        for own in entries:
             source = self._path(own.pop("source"))
             name = own.pop("name", Path(source).name if self._is_file(source) else source)
-            given = {**shared, **own}
+            given = {**(built_in if files and not self._is_file(source) else shared), **own}
             for names in ("classes", "drop"):
                 if names in given:
                     given[names] = _names(given[names])
@@ -300,6 +308,10 @@ class _Reader:
 
     def _refuse(self, option: str, required: str, found: str, repair: str) -> InputError:
         return InputError(f"{self.name}: {option}", required, found, repair)
+
+
+def _is_of_files(option: str, value: object) -> bool:
+    return option in _OF_FILES or (option == "test" and isinstance(value, str))
 
 
 def _written(name: str) -> str:

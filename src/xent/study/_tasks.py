@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,26 +103,39 @@ def run_tasks(
     work: Sequence[tuple[Task, Dataset]],
     executor: Executor | None,
     progress: Progress | None = None,
+    unneeded: Callable[[int], bool] = lambda _: False,
 ) -> Iterator[tuple[int, TaskResult]]:
     """Run tasks, each on its data; yield their positions and results as soon as they are there.
 
     Without an executor they run one after the other. A task that fails stops those that have not
-    begun. ``progress`` is called with the fraction that is done.
+    begun. ``progress`` is called with the fraction that is done. ``unneeded`` is asked about tasks
+    that have not begun; those for which it is True are left out.
     """
     if executor is None:
         for done, (task, dataset) in enumerate(work):
-            yield done, run_task(task, dataset, _part_of(progress, done, len(work)))
+            if not unneeded(done):
+                yield done, run_task(task, dataset, _part_of(progress, done, len(work)))
         return
     positions: dict[Future[TaskResult], int] = {
         executor.submit(run_task, task, dataset): position
         for position, (task, dataset) in enumerate(work)
     }
     try:
-        for done, future in enumerate(as_completed(positions), start=1):
-            result = future.result()
-            if progress is not None:
-                progress(done / len(work))
-            yield positions[future], result
+        waiting = set(positions)
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for left, future in enumerate(finished, start=1 - len(finished)):
+                result = future.result()
+                if progress is not None:
+                    progress(1 - (len(waiting) - left) / len(work))
+                yield positions[future], result
+            begun = {future for future in waiting if future.running() or future.done()}
+            for future in waiting - begun:
+                if unneeded(positions[future]):
+                    future.cancel()
+                else:
+                    begun.add(future)
+            waiting = begun
     finally:
         for future in positions:
             future.cancel()

@@ -10,14 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from xent._errors import InputError
 from xent._text import printable
 from xent.scoring import Finding, Scores
 from xent.study._bce_versus_ce import PUBLISHED, SigmoidScore
 from xent.study._comparison import Aggregate, Comparison, FormulationResult, Parameter, Spread
+from xent.study._conditions import conditions
 from xent.study._dataset import Dataset
-from xent.study._evaluation import CONVERGED
-from xent.study._protocol import match
+from xent.study._show_checks import show_checks
 from xent.study._show_pairs import show_pairs
 from xent.study._spec import FIVE_BY_TWO
 
@@ -30,6 +29,8 @@ NAME_WIDTH = 14
 EQUAL = 5e-6
 # More columns of coefficients than this do not fit beside each other.
 SIDE_BY_SIDE = 4
+# Columns between two of a table, and what a feature's name has whatever stands beside it.
+GAP, NARROWEST_NAME = 3, 22
 LEVELS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -40,6 +41,7 @@ def show(comparison: Comparison, console: Console) -> None:
     _show_reading(comparison, console)
     if comparison.margin is not None:
         show_pairs(comparison.pairs, (comparison.margin.words, *comparison.rules), console)
+        show_checks(comparison.pairs, console)
     _show_table(console, *_calibration_table(comparison))
     _show_parameters(comparison, console)
     _show_table(console, *_timings_table(comparison))
@@ -153,22 +155,34 @@ def _scores_table(comparison: Comparison) -> tuple[str, Table]:
 def _calibration_table(comparison: Comparison) -> tuple[str, Table]:
     first = comparison.formulations[0].trials[0].test
     whose = "" if first is None else f" of the {first.ece_of}"
-    table = _metrics_table("ECE", "noise floor", "slope", "intercept")
+    refits = [
+        scores.recalibration
+        for _, result, recovered in _rows(comparison)
+        for scores in _finished(result, recovered=recovered)
+    ]
+    lacking = bool(refits) and all(refit.slope is None for refit in refits)
+    headings = ("ECE", "noise floor") if lacking else ("ECE", "noise floor", "slope", "intercept")
+    table = _metrics_table(*headings)
     for name, result, recovered in _rows(comparison):
 
         def mean(metric: str, of: FormulationResult = result, which: bool = recovered) -> str:
             return _number(of.mean(metric, recovered=which))
 
-        table.add_row(
-            name,
+        row = [
             mean("ece"),
             mean("ece_noise_floor"),
-            f"{mean('slope')} ±{mean('slope_se')}",
-            f"{mean('intercept')} ±{mean('intercept_se')}",
-        )
+            _with_number(mean("slope"), mean("slope_se")),
+            _with_number(mean("intercept"), mean("intercept_se")),
+        ]
+        table.add_row(name, *row[: len(headings)])
     table.caption = (
         f"ECE{whose} over 15 groups of equal mass; the noise floor is what calibrated predictions "
-        "would show. Slope 1 and intercept 0 are calibrated; ± SE over rows."
+        "would show. "
+    )
+    table.caption += (
+        f"There is no slope and no intercept: {refits[0].failure}."
+        if lacking
+        else "Slope 1 and intercept 0 are calibrated; ± SE over rows."
     )
     return "Calibration on the test part", table
 
@@ -224,7 +238,7 @@ def _show_reading(comparison: Comparison, console: Console) -> None:
     for result in comparison.formulations:
         if result.formulation.resolved_link.name == "normalised-sigmoid":
             _say(console, f"{result.name}: {result.formulation.resolved_link.formula}.")
-    for sentence in (*_step_sentence(comparison), *_distance_sentences(comparison)):
+    for sentence in conditions(comparison):
         _say(console, sentence)
     console.print()
 
@@ -247,51 +261,6 @@ def _difference_sentence(comparison: Comparison) -> str:
     return f"Lowest log loss{of}: {best}; highest: {worst}, {_number(gap, 5)} nats above it."
 
 
-def _step_sentence(comparison: Comparison) -> Iterable[str]:
-    """Which formulations take longer steps in log-odds at the same learning rate."""
-    training, classes = comparison.spec.training, len(comparison.dataset.class_names)
-    if training.protocol == "matched" or training.converge or classes > 2:
-        return
-    factors: dict[float, list[str]] = {}
-    for result in comparison.formulations:
-        try:
-            rate = match(result.formulation, classes, training.optimizer).learning_rate
-        except InputError:
-            continue
-        if rate != 1.0:
-            factors.setdefault(1 / rate, []).append(result.name)
-    for factor, names in factors.items():
-        yield (
-            f"As written, a step of {training.optimizer} is {factor:g} times as long in log-odds "
-            f"for {', '.join(names)} as for one logit; --protocol matched evens that out."
-        )
-
-
-def _distance_sentences(comparison: Comparison) -> Iterable[str]:
-    """How far each formulation is from the maximum likelihood estimate."""
-    distances = {r.name: r.distance for r in comparison.formulations if r.distance is not None}
-    norms = {
-        result.name: max(trial.gradient_norm for trial in result.trials)
-        for result in comparison.formulations
-        if result.distance is None and result.status == "finished"
-    }
-    if norms:
-        listed = ", ".join(f"{name} {value:.2g}" for name, value in norms.items())
-        yield f"Largest norm of the objective's gradient at the end (0 at an optimum): {listed}."
-    if not distances:
-        return
-    listed = ", ".join(f"{name} {value:.2g}" for name, value in distances.items())
-    worst = max(distances.values())
-    training = comparison.spec.training
-    if worst > CONVERGED:
-        yield (
-            f"{training.epochs} epochs have not converged. Largest distance of a coefficient from "
-            f"the maximum likelihood estimate (MLE), in standard errors: {listed}."
-        )
-    else:
-        yield f"Converged: within {worst:.1g} standard errors of the maximum likelihood estimate."
-
-
 def _show_parameters(comparison: Comparison, console: Console) -> None:
     likelihood = comparison.likelihood
     shown = [result for result in comparison.formulations if result.parameters]
@@ -304,17 +273,21 @@ def _show_parameters(comparison: Comparison, console: Console) -> None:
     for group in kinds.values():
         for first in range(0, len(group), SIDE_BY_SIDE):
             block = group[first : first + SIDE_BY_SIDE]
-            _show_table(console, *_parameters_table(block, comparison.dataset))
-    if likelihood is not None and likelihood.status != "maximum":
-        _say(console, f"No maximum likelihood estimate ({likelihood.status}).")
-        _say(console, likelihood.message)
-    for result in shown:
-        if result.parameters_note and (likelihood is None or likelihood.status == "maximum"):
-            _say(console, f"{result.name}: {result.parameters_note}.")
-    console.print()
+            table = _parameters_table(block, comparison.dataset, console.width)
+            _show_table(console, *table)
+    known = likelihood is None or likelihood.status == "maximum"
+    notes = [f"{each.name}: {each.parameters_note}." for each in shown if each.parameters_note]
+    if likelihood is not None and not known:
+        notes = [f"No maximum likelihood estimate ({likelihood.status}).", likelihood.message]
+    for sentence in notes:
+        _say(console, sentence)
+    if notes:
+        console.print()
 
 
-def _parameters_table(group: Sequence[FormulationResult], dataset: Dataset) -> tuple[str, Table]:
+def _parameters_table(
+    group: Sequence[FormulationResult], dataset: Dataset, width: int
+) -> tuple[str, Table]:
     first = group[0].parameters
     classes = list(dict.fromkeys(p.log_odds for p in first))
     against = first[0].against
@@ -323,7 +296,7 @@ def _parameters_table(group: Sequence[FormulationResult], dataset: Dataset) -> t
     table = new_table()
     if len(classes) > 1:
         table.add_column("class")
-    table.add_column("feature", overflow="ellipsis", max_width=22)
+    table.add_column("feature")
     truth = any(p.truth is not None for p in first)
     estimate = any(p.estimate is not None for p in first)
     for heading, wanted in (("truth", truth), ("MLE", estimate)):
@@ -332,10 +305,11 @@ def _parameters_table(group: Sequence[FormulationResult], dataset: Dataset) -> t
     for result in group:
         table.add_column(_short_lines(result.name), justify="right")
     chosen = _most_important(first, dataset)
+    rows = []
     for i in chosen:
         parameter = first[i]
         row = [_cell(parameter.log_odds)] if len(classes) > 1 else []
-        row.append(_cell(parameter.feature))
+        row.append(printable(parameter.feature))
         if truth:
             row.append(_number(parameter.truth))
         if estimate:
@@ -347,6 +321,13 @@ def _parameters_table(group: Sequence[FormulationResult], dataset: Dataset) -> t
             )
             for result in group
         ]
+        rows.append(row)
+    feature = int(len(classes) > 1)
+    others = sum(
+        GAP + max(len(row[i]) for row in rows) for i in range(len(rows[0])) if i != feature
+    )
+    for row in rows:
+        row[feature] = escape(_cut(row[feature], max(NARROWEST_NAME, width - others - 2 * GAP)))
         table.add_row(*row)
     if len(chosen) < len(first):
         table.caption = (
@@ -422,6 +403,12 @@ def _show_table(console: Console, title: str, table: Table) -> None:
         console.print()
 
 
+def _cut(text: str, width: int) -> str:
+    """A name in one line, its middle left out where it is too long."""
+    tail = (width - 1) // 3
+    return text if len(text) <= width else f"{text[: width - 1 - tail]}…{text[-tail:]}"
+
+
 def new_table() -> Table:
     return Table(
         box=box.SIMPLE_HEAD,
@@ -449,6 +436,11 @@ def _with_error(aggregate: Aggregate, digits: int) -> str:
         return "-"
     mean = _number(aggregate.mean, digits)
     return mean if aggregate.se is None else f"{mean} ±{_number(aggregate.se, digits)}"
+
+
+def _with_number(value: str, error: str) -> str:
+    """A number that is there, with an error that may not be."""
+    return value if "-" in (value, error) else f"{value} ±{error}"
 
 
 def _plus_minus(value: float | None, error: float | None) -> str:

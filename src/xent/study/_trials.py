@@ -6,9 +6,10 @@ than the tasks that are under way.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +18,7 @@ from xent.study._dataset import Dataset
 from xent.study._evaluation import Trial, evaluate_trial
 from xent.study._formulations import Formulation
 from xent.study._objectives import Objective
+from xent.study._own_code import doubts_about
 from xent.study._parameters import Likelihoods
 from xent.study._processes import worker_processes
 from xent.study._run_folder import RunFolder
@@ -96,6 +98,9 @@ class Trials:
         ]
         self.tasks: list[Finished | None] = [None] * len(self.planned)
         self.taken = 0
+        # Keys that are in the ledger, and how many bytes of it were looked at for new ones.
+        self.known: set[str] = set()
+        self.read_to = 0
 
     def _plan(self, task: Task, position: int) -> _Planned:
         from xent import __version__
@@ -138,27 +143,95 @@ class Trials:
         """
         self._take_from_folder()
         positions = self._left()
+        if executor is None and jobs <= 1:
+            self._run_here(positions)
+            return
         work = [self._work(position) for position in positions]
-        with self._running(work, executor, jobs) as results:
-            for number, result in results:
-                position = positions[number]
-                finished = self._evaluate(position, result)
-                if self.folder is not None:
-                    dataset = self.splits[self.planned[position].task.split].dataset
-                    self.folder.write_task(result, finished.trials, dataset)
-                self._add(position, finished)
+
+        def unneeded(number: int) -> bool:
+            return self._take(positions[number])
+
+        with self._running(work, executor, jobs) as pool:
+            for number, result in run_tasks(work, pool, self._training, unneeded):
+                self._keep(positions[number], result)
+
+    def _run_here(self, positions: Sequence[int]) -> None:
+        """One after the other; what another process is at comes last, and is taken from it."""
+        others: list[int] = []
+        for position in positions:
+            with self._claim(position, wait=False) as claimed:
+                if claimed:
+                    self._finish(position, positions)
+                else:
+                    others.append(position)
+        for position in others:
+            with self._claim(position, wait=True):
+                self._finish(position, positions)
+
+    def _claim(self, position: int, *, wait: bool) -> AbstractContextManager[bool]:
+        if self.folder is None:
+            return nullcontext(True)
+        return self.folder.claim(self.planned[position].keys[0], wait=wait)
+
+    def _finish(self, position: int, positions: Sequence[int]) -> None:
+        if self._take(position):
+            return
+        done = sum(self.tasks[other] is not None for other in positions)
+
+        def training(fraction: float) -> None:
+            self._training((done + fraction) / len(positions))
+
+        for _, result in run_tasks([self._work(position)], None, training):
+            self._keep(position, result)
+
+    def _keep(self, position: int, result: TaskResult) -> None:
+        finished = self._evaluate(position, result)
+        if self.folder is not None:
+            dataset = self.splits[self.planned[position].task.split].dataset
+            self.folder.write_task(result, finished.trials, dataset)
+        self._add(position, finished)
 
     def _take_from_folder(self) -> None:
-        known = set() if self.folder is None else self.folder.finished()
-        if self.folder is None or not known:
+        if self.folder is None:
             return
-        for position, planned in enumerate(self.planned):
-            result = self.folder.kept(planned.keys, planned.task.seeds, known)
-            if result is not None:
-                self._add(position, self._evaluate(position, result))
-        self.taken = self.done
+        self._warn_of_doubts()
+        self.known = self.folder.finished()
+        for position in range(len(self.planned)):
+            self._take(position)
         if self.taken:
             self._say(f"{self.taken} of {self.total} trials taken from the folder", 1.0)
+
+    def _take(self, position: int) -> bool:
+        """Take a task from the folder if it is finished there, by whatever process."""
+        if self.folder is None:
+            return False
+        new, self.read_to = self.folder.finished_after(self.read_to)
+        self.known |= new
+        planned = self.planned[position]
+        result = self.folder.kept(planned.keys, planned.task.seeds, self.known)
+        if result is None:
+            return False
+        self.taken += len(planned.keys)
+        self._add(position, self._evaluate(position, result))
+        return True
+
+    def _warn_of_doubts(self) -> None:
+        """Say why trials can't be told from those of other code, which have other keys then."""
+        own: list[object] = [] if self.spec.model.built_in else [self.spec.model.find_factory()]
+        for objective in self.splits[0].objectives:
+            formulation = objective.formulation
+            link = formulation.resolved_link
+            own += [link.log_probabilities, link.contrasts]
+            if not formulation.built_in:
+                own += [formulation.outputs, formulation.loss, formulation.recover]
+        doubts = doubts_about(own)
+        if doubts:
+            warnings.warn(
+                "Trials with code of your own are trained anew and can't be taken from the folder "
+                f"later: the code leads to {', '.join(doubts)}, and whether that is as it was "
+                "can't be told.",
+                stacklevel=2,
+            )
 
     def _left(self) -> list[int]:
         """Positions of what is to be trained, seed by seed: what is paired is finished together."""
@@ -177,15 +250,16 @@ class Trials:
     @contextmanager
     def _running(
         self, work: Sequence[tuple[Task, Dataset]], executor: Executor | None, jobs: int
-    ) -> Iterator[Iterator[tuple[int, TaskResult]]]:
-        def training(fraction: float) -> None:
-            self._say("training", fraction)
+    ) -> Iterator[Executor]:
+        """The executor, or processes of this study's own."""
+        if executor is not None:
+            yield executor
+            return
+        with worker_processes([task for task, _ in work], jobs) as pool:
+            yield pool
 
-        if executor is None and jobs > 1:
-            with worker_processes([task for task, _ in work], jobs) as pool:
-                yield run_tasks(work, pool, training)
-        else:
-            yield run_tasks(work, executor, training)
+    def _training(self, fraction: float) -> None:
+        self._say("training", fraction)
 
     def _evaluate(self, position: int, result: TaskResult) -> Finished:
         planned = self.planned[position]

@@ -33,4 +33,5 @@ from xent.study._statistics._verdicts import Needed as Needed
 from xent.study._statistics._verdicts import check_level as check_level
 from xent.study._statistics._verdicts import check_margin as check_margin
 from xent.study._statistics._verdicts import needed as needed
+from xent.study._statistics._verdicts import needed_together as needed_together
 from xent.study._statistics._verdicts import verdict as verdict

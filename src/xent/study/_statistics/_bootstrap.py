@@ -88,12 +88,12 @@ def bootstrap_intervals(
         by_seed = by_seed.reshape(count, comparisons, seeds)
         means[start : start + count] = np.einsum("ncj,nj->nc", by_seed, again)
     units = rows if group is None else int(group.max()) + 1
-    tail = _expanded_tail(level, units)
+    tail = _expanded_tail(level, units if seeds == 1 else min(units, seeds))
     return np.asarray(np.quantile(means, [tail, 1.0 - tail], axis=0).T)
 
 
 def _expanded_tail(level: float, units: int) -> float:
-    """The tail of the percentile interval, smaller for few units.
+    """The tail of the percentile interval, smaller for few units: the fewest of what is redrawn.
 
     Redrawn means scatter by √((n - 1) / n) too little and know nothing of Student's t: the tail
     is that of a normal quantile of √(n / (n - 1)) t (Hesterberg 2015, "expanded percentile").

@@ -23,7 +23,8 @@ def crossed(
     mean over seeds, s²(seeds) the variance over seeds of the mean over rows. Each holds the
     residual variance once, so that their sum counts it twice: with few seeds the error is a little
     too large rather than too small. Seeds alone would ignore the test sample, rows alone the noise
-    of training (Bouthillier et al. 2021). Degrees of freedom are Satterthwaite's.
+    of training (Bouthillier et al. 2021). Each source has its own quantile of Student's t, so that
+    few seeds, however alike they happen to be, are not trusted more than they can tell.
 
     Args:
         differences: ``(seeds, rows)``, paired: the same seed, the same row; finite.

@@ -21,7 +21,8 @@ def paired_rows(
     variance = G / (G - 1) · Σ_g (Σ_{i in g} w_i (d_i - m))² / (Σ w)². Equal weights without
     clusters give s² / n. Degrees of freedom are G* - 1 with G* = (Σ W_g²)² / Σ W_g⁴ over the
     clusters' weights W_g, which is G where all are equal, and less where few clusters carry most
-    of the weight (in the manner of Carter, Schnepel and Steigerwald 2017).
+    of the weight (in the manner of Carter, Schnepel and Steigerwald 2017). Where one carries nearly
+    all of it, G* below 2, nothing is known of the variation.
 
     Args:
         differences: ``(rows,)``, loss of one model minus loss of the other, finite.
@@ -71,4 +72,6 @@ def row_source(residuals: Array, weight: Array, group: NDArray[np.int64] | None)
     effective = float(np.sum(loads**2) ** 2 / np.sum(loads**4))
     total = float(weight.sum())
     variance = float(np.sum((scores / total) ** 2)) * count / (count - 1)
-    return Source(unit, count, variance, max(effective - 1.0, 1e-9))
+    if effective < 2.0:  # nearly all weight is one unit's
+        return Source(unit, count, math.inf, 0.0)
+    return Source(unit, count, variance, effective - 1.0)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xent._errors import InputError
-from xent.study._statistics._difference import Difference, critical, satterthwaite
+from xent.study._statistics._difference import Difference, Source, half_width
 
 VERDICTS = (
     "identical",
@@ -34,7 +34,7 @@ def verdict(
     """Say which of ``VERDICTS`` a difference is, with α = 1 - level.
 
     - ``identical``: no probability differs by more than the tolerance, and the mean difference is
-      within it too; no test is needed.
+      within it too, and within the margin; no test is needed.
     - ``equivalent``: TOST rejects a difference of the margin or more; no difference is shown.
     - ``different but negligible``: both are shown: there is a difference, below the margin.
     - ``different``: a difference is shown, and not that it is below the margin.
@@ -59,7 +59,7 @@ def verdict(
     check_margin(margin, "verdict: margin")
     check_level(level, "verdict: level")
     same = largest_gap is not None and largest_gap <= tolerance
-    if same and abs(difference.mean) <= tolerance:
+    if same and abs(difference.mean) <= min(tolerance, math.inf if margin is None else margin):
         return "identical"
     alpha = 1.0 - level
     differs = (difference.p_value if p_difference is None else p_difference) < alpha
@@ -123,8 +123,9 @@ def needed(
         comparisons: how many pairs the test of a difference is adjusted for (Bonferroni).
 
     Returns:
-        The unit that gets there with the fewest; None where none does (the mean is 0 and there is
-        no margin, the part of the variance that stays is too large, or it takes more than 10⁹).
+        The unit that gets there with the fewest; None where none does by itself (the mean is 0 and
+        there is no margin, the part of the variance that stays is too large, or it takes more than
+        10⁹); :func:`needed_together` then says whether all of them do.
 
     >>> from xent.study._statistics._rows import paired_rows
     >>> needed(paired_rows([0.1, -0.3, 0.2, 0.4]), margin=0.05)
@@ -148,6 +149,52 @@ def needed(
     )
 
 
+def needed_together(
+    difference: Difference,
+    margin: float | None,
+    level: float = 0.95,
+    *,
+    comparisons: int = 1,
+) -> tuple[Needed, ...]:
+    """The fewest units of every kind, all multiplied by one factor, that would give a verdict.
+
+    For rows and seeds that are crossed: where one source of variation stays too large, more of the
+    other alone never decides, and more of both may.
+
+    Args:
+        difference: with its sources of variation.
+        margin: as for :func:`verdict`.
+        level: confidence level.
+        comparisons: how many pairs the test of a difference is adjusted for (Bonferroni).
+
+    Returns:
+        One for each source; empty where there are not several, or no factor decides.
+
+    >>> from xent.study._statistics._difference import Source
+    >>> sources = (Source("rows", 200, 0.0004, 199.0), Source("seeds", 5, 0.0004, 4.0))
+    >>> open_pair = Difference.of_sources(0.001, sources, "crossed")
+    >>> needed(open_pair, margin=0.02) is None
+    True
+    >>> [(each.count, each.unit) for each in needed_together(open_pair, margin=0.02)]
+    [(1240, 'rows'), (31, 'seeds')]
+    """
+    check_margin(margin, "needed_together: margin")
+    check_level(level, "needed_together: level")
+    sources = difference.sources
+    if len(sources) < 2 or not math.isfinite(difference.standard_error):
+        return ()
+    fewest = min(source.count for source in sources)
+
+    def scaled(count: int) -> list[Source]:
+        return [source.with_count(-(-source.count * count // fewest)) for source in sources]
+
+    def decides(count: int) -> bool:
+        return _sources_decide(difference.mean, scaled(count), margin, level, comparisons)
+
+    count = _fewest(decides, fewest)
+    return () if count is None else tuple(Needed(each.count, each.unit) for each in scaled(count))
+
+
 def _count_of(difference: Difference, unit: str) -> int:
     return next(source.count for source in difference.sources if source.unit == unit)
 
@@ -162,12 +209,16 @@ def _decides(
 ) -> bool:
     sources = list(difference.sources)
     sources[position] = sources[position].with_count(count)
-    error = math.sqrt(sum(source.variance for source in sources))
-    degrees = satterthwaite(sources)
-    distance, alpha = abs(difference.mean), 1.0 - level
-    if distance > critical(1.0 - alpha / comparisons / 2.0, degrees) * error:
+    return _sources_decide(difference.mean, sources, margin, level, comparisons)
+
+
+def _sources_decide(
+    mean: float, sources: Sequence[Source], margin: float | None, level: float, comparisons: int
+) -> bool:
+    distance, alpha = abs(mean), 1.0 - level
+    if distance > half_width(sources, 1.0 - alpha / comparisons / 2.0):
         return True
-    return margin is not None and distance + critical(1.0 - alpha, degrees) * error < margin
+    return margin is not None and distance + half_width(sources, 1.0 - alpha) < margin
 
 
 def _fewest(decides: Callable[[int], bool], start: int) -> int | None:
