@@ -34,6 +34,14 @@ def test_sections_from_top_to_bottom(whole_page):
     assert found == SECTIONS
 
 
+def test_the_header_names_the_classes_once():
+    results = make_results()
+    names = results["data"]["classes"]
+    head = build(results).split("</header>")[0].split("<body")[1]
+    for name in names:
+        assert re.sub(r"<[^>]+>", "", head).count(name) == 1, name
+
+
 def test_every_figure_has_drawings_and_a_table(whole_page):
     for section in SECTIONS[3:-1]:
         inside = whole_page.inside(section)

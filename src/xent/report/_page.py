@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -115,15 +116,22 @@ def _header(run: Run) -> list[Markup]:
     facts = [
         None if rows is None else _count(rows, "test row"),
         _count(len(features), "feature") if features else None,
-        _count(len(classes), "class") if classes else None,
+        _classes(classes) if classes else None,
         _count(len(run.names) + len(run.missing), run.thing),
         _count(len(seeds), "seed") if seeds else None,
         _kept((run.results.get("environment") or {}).get("date")),
     ]
-    named = Markup("")
-    if 0 < len(classes) <= MOST_CLASSES:
-        named = Markup(" ({})").format(Markup(", ").join(html_short(name) for name in classes))
-    return [Markup("{}{}").format(fact, named if "class" in fact else "") for fact in facts if fact]
+    return [Markup("{}").format(fact) for fact in facts if fact]
+
+
+def _classes(names: Sequence[str]) -> Markup:
+    """How many classes there are, and their names where they are few."""
+    from markupsafe import Markup
+
+    counted = Markup("{}").format(_count(len(names), "class"))
+    if len(names) > MOST_CLASSES:
+        return counted
+    return counted + Markup(" ({})").format(Markup(", ").join(map(html_short, names)))
 
 
 def _kept(date: str | None) -> Markup | None:
