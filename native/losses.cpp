@@ -95,6 +95,21 @@ double weight_at(const void* weights, Storage storage, std::size_t i) {
                                      : static_cast<const float*>(weights)[i];
 }
 
+// A sum that keeps what its additions round away: of many terms one after the other.
+class LongSum {
+ public:
+  void add(double part) {
+    const double sum = total_ + part, of_total = sum - part;
+    lost_ += (total_ - of_total) + (part - (sum - of_total));
+    total_ = sum;
+  }
+  // Of an infinite sum nothing is lost that could be told.
+  double value() const { return lost_ == lost_ ? total_ + lost_ : total_; }
+
+ private:
+  double total_ = 0.0, lost_ = 0.0;
+};
+
 struct TargetSums {
   double weight = 0.0;
   std::size_t first_outside = std::numeric_limits<std::size_t>::max();
@@ -110,6 +125,7 @@ TargetSums look_at_targets(const SoftmaxRows& rows, Storage storage, std::size_t
     sums.weight = static_cast<double>(counts.counted);
     if (counts.outside == 0) return sums;
   }
+  LongSum weight;
   for (std::size_t i = first; i < last; ++i) {
     const std::int64_t target = rows.target[i];
     if (target == rows.ignore_index) continue;
@@ -117,9 +133,10 @@ TargetSums look_at_targets(const SoftmaxRows& rows, Storage storage, std::size_t
       sums.first_outside = i;
       return sums;
     }
-    sums.weight += weight_at(rows.class_weight, storage, static_cast<std::size_t>(target)) *
-                   weight_at(rows.row_weight, storage, i);
+    weight.add(weight_at(rows.class_weight, storage, static_cast<std::size_t>(target)) *
+               weight_at(rows.row_weight, storage, i));
   }
+  sums.weight = weight.value();
   return sums;
 }
 
@@ -133,10 +150,12 @@ TargetSums look_at_all_targets(const SoftmaxRows& rows, Storage storage, unsigne
         look_at_targets(rows, storage, first, std::min(rows.rows, first + elements_per_task));
   });
   TargetSums sums;
+  LongSum weight;
   for (std::size_t task = 0; task < tasks; ++task) {
-    sums.weight += parts[task].weight;
+    weight.add(parts[task].weight);
     sums.first_outside = std::min(sums.first_outside, parts[task].first_outside);
   }
+  sums.weight = weight.value();
   return sums;
 }
 
@@ -150,9 +169,9 @@ double sum_of_tasks(std::size_t size, std::size_t per_task, unsigned threads, co
     const std::size_t first = task * per_task;
     sums[task] = run(first, std::min(size, first + per_task));
   });
-  double total = 0.0;
-  for (std::size_t task = 0; task < tasks; ++task) total += sums[task];
-  return total;
+  LongSum total;
+  for (std::size_t task = 0; task < tasks; ++task) total.add(sums[task]);
+  return total.value();
 }
 
 // Rows of a task, a multiple of what passes through side by side.
@@ -211,11 +230,11 @@ void soft_target_loss(SoftTargetRows rows, const Result& result) {
   if (rows.row_weight != nullptr) {
     weight = sum_of_tasks(rows.rows, elements_per_task, result.threads,
                           [&](std::size_t first, std::size_t last) {
-                            double sum = 0.0;
+                            LongSum sum;
                             for (std::size_t i = first; i < last; ++i) {
-                              sum += weight_at(rows.row_weight, result.storage, i);
+                              sum.add(weight_at(rows.row_weight, result.storage, i));
                             }
-                            return sum;
+                            return sum.value();
                           });
   }
   const bool is_mean = result.reduction == Reduction::mean;

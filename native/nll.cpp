@@ -10,7 +10,7 @@ double run_nll(const SoftmaxRows& rows, std::size_t first, std::size_t last) {
   const auto* input = static_cast<const Stored*>(rows.logits);
   auto* gradient = static_cast<Stored*>(rows.gradient);
   auto* losses = static_cast<Stored*>(rows.losses);
-  double total = 0.0;
+  CompensatedSum<double> total;
   for (std::size_t row = first; row < last; ++row) {
     const std::size_t image = row / rows.positions, position = row % rows.positions;
     const std::size_t start = image * rows.classes * rows.positions + position;
@@ -27,9 +27,9 @@ double run_nll(const SoftmaxRows& rows, std::size_t first, std::size_t last) {
       if (gradient != nullptr) narrow(static_cast<S>(-weight * rows.scale), gradient + place);
     }
     if (losses != nullptr) narrow(static_cast<S>(loss), losses + row);
-    total += loss;
+    total.add(loss);
   }
-  return total;
+  return total.value();
 }
 
 }  // namespace

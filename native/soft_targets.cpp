@@ -86,16 +86,16 @@ class SoftTargetPipeline {
       : rows_(rows), share_(rows), exponentials_(static_cast<S*>(scratch)) {}
 
   double run(std::size_t first, std::size_t last) {
-    double total = 0.0;
+    CompensatedSum<double> total;
     for (std::size_t row = first; row < last; ++row) {
       const double loss = take(row);
       if (rows_.losses != nullptr) {
         narrow(static_cast<S>(loss), static_cast<Stored*>(rows_.losses) + row);
       }
-      total += loss;
+      total.add(loss);
     }
     if (streaming) finish_streaming();
-    return total;
+    return total.value();
   }
 
  private:
@@ -313,7 +313,7 @@ class SoftTargetStrips {
         turn_(rows.classes, rows_in_memory ? shares_ + strips * n * classes_ : nullptr) {}
 
   double run(std::size_t first, std::size_t last) {
-    double total = 0.0;
+    CompensatedSum<double> total;
     while (first < last) {
       // Strips stay within one image.
       std::size_t end = last;
@@ -322,11 +322,11 @@ class SoftTargetStrips {
         end = image_end < last ? image_end : last;
       }
       const std::size_t count = end - first < strips * n ? end - first : strips * n;
-      total += take(first, count);
+      total.add(take(first, count));
       first += count;
     }
     if (streaming) finish_streaming();
-    return total;
+    return total.value();
   }
 
  private:

@@ -38,7 +38,7 @@ class Strips {
         turn_(rows.classes, turn, turn_is_ready) {}
 
   double run(std::size_t first, std::size_t last) {
-    double total = 0.0;
+    CompensatedSum<double> total;
     while (first < last) {
       // Strips stay within one image.
       std::size_t end = last;
@@ -47,11 +47,11 @@ class Strips {
         end = image_end < last ? image_end : last;
       }
       const std::size_t count = end - first < strips * n ? end - first : strips * n;
-      total += take(first, count);
+      total.add(take(first, count));
       first += count;
     }
     if (streaming) finish_streaming();
-    return total;
+    return total.value();
   }
 
  private:

@@ -45,7 +45,7 @@ class RowPipeline {
         outgoing_(static_cast<S*>(scratch) + scratch_size) {}
 
   double run(std::size_t first, std::size_t last) {
-    double total = 0.0;
+    CompensatedSum<double> total;
     for (std::size_t row = first; row < last; ++row) {
       const std::int64_t target = rows_.target[row];
       const bool ignored = target == rows_.ignore_index;
@@ -54,11 +54,11 @@ class RowPipeline {
       if (rows_.losses != nullptr) {
         narrow(static_cast<S>(loss), static_cast<Stored*>(rows_.losses) + row);
       }
-      total += loss;
+      total.add(loss);
     }
     finish_writing();
     if (streaming) finish_streaming();
-    return total;
+    return total.value();
   }
 
  private:
