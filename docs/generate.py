@@ -33,7 +33,35 @@ def findings_page() -> str:
     ]
     for kind in FINDINGS.values():
         lines += ["", f"## {kind.code} `{kind.name}` ({kind.level})", "", kind.cause, ""]
+        if kind.rule:
+            lines += [f"*Reported where:* {kind.rule[0].lower()}{kind.rule[1:]}", ""]
         lines += [f"*Cure:* {kind.cure}"]
+    return "\n".join(lines) + "\n"
+
+
+def rules_page() -> str:
+    """Every rule of xent check: what it finds, why that is wrong, and the same without it."""
+    from xent.wiring import RULES
+
+    lines = [
+        NOTE,
+        "# Rules",
+        "",
+        "What `xent check` looks for. Errors and warnings are shown, notes on request:",
+        "`--extend-select ALL`. `xent rule XE101` prints one of these entries.",
+        "",
+        "| code | level | rule |",
+        "|---|---|---|",
+    ]
+    for rule in RULES.values():
+        anchor = f"{rule.code}-{rule.name}".lower()
+        lines.append(f"| {rule.code} | {rule.level} | [`{rule.name}`](#{anchor}) |")
+    for rule in RULES.values():
+        lines += ["", f"## {rule.code} {rule.name}", "", f"*{rule.level}.* {rule.what} {rule.why}"]
+        if rule.limits:
+            lines += ["", rule.limits]
+        for title, code in (("Example", rule.example), ("Use instead", rule.instead)):
+            lines += ["", f"{title}:", "", "```py", *code.strip().splitlines(), "```"]
     return "\n".join(lines) + "\n"
 
 
@@ -418,6 +446,7 @@ PAGES = {
     "findings.md": findings_page,
     "formulations.md": formulations_page,
     "losses.md": losses_page,
+    "rules.md": rules_page,
     "speed.md": speed_page,
     "accuracy.md": accuracy_page,
     "which.md": which_page,

@@ -120,8 +120,15 @@ def test_codes_and_names_of_faults_are_never_shared() -> None:
     }
     assert len({code for code, _ in faults}) == len({name for _, name in faults}) == len(faults)
     for code, name in faults:
-        assert re.fullmatch(r"XE2\d\d", code)
+        assert re.fullmatch(r"XE4\d\d", code)
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", name)
+
+
+def test_no_code_is_a_rule_of_check_too() -> None:
+    from xent.wiring import RULES
+
+    faults = {fault.code for contract in CONTRACTS.values() for fault in contract.errors}
+    assert not faults & set(RULES)
 
 
 @names
@@ -147,7 +154,7 @@ def test_a_new_loss_is_a_row() -> None:
     """A copy of a row under another name is a whole contract: nothing else knows the names."""
     toy = dataclasses.replace(CONTRACTS["nll_loss"], name="toy", twin=None)
     assert toy.argument("target").domains == (CLASS_INDEX,)
-    assert toy.fault("index-shape").code == "XE206"
+    assert toy.fault("index-shape").code == "XE406"
     assert repr(toy) == "<Contract toy>"
 
 

@@ -140,70 +140,70 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         "",
         {"input": X, "target": [0, 4, 1]},
         "cross_entropy: target must be a torch.Tensor; got type list. "
-        "Use torch.as_tensor(target). [XE201]",
+        "Use torch.as_tensor(target). [XE401]",
     ),
     (
         "binary_cross_entropy",
         "none",
         {"input": X, "target": None},
         "binary_cross_entropy: target must be a torch.Tensor; got None. "
-        "Only weights may be left out. [XE201]",
+        "Only weights may be left out. [XE401]",
     ),
     (
         "cross_entropy",
         "",
         {"input": torch.zeros(3, 5, dtype=LONG), "target": Y},
         "cross_entropy: input must be logits in float16, bfloat16, float32 or float64; "
-        "got dtype int64. Use input.float(). [XE202]",
+        "got dtype int64. Use input.float(). [XE402]",
     ),
     (
         "nll_loss",
         "complex",
         {"input": torch.zeros(3, 5, dtype=torch.complex64), "target": Y},
         "nll_loss: input must be log-probabilities in float16, bfloat16, float32 or float64; "
-        "got dtype complex64. Use input.real if its imaginary part means nothing. [XE202]",
+        "got dtype complex64. Use input.real if its imaginary part means nothing. [XE402]",
     ),
     (
         "cross_entropy",
         "",
         {"input": torch.zeros(8, dtype=LONG), "target": torch.zeros(8, 5)},
         "cross_entropy: input must be logits of shape (*batch, classes, *positions); "
-        "got shape (8,) and dtype int64. Did you swap input and target? [XE203]",
+        "got shape (8,) and dtype int64. Did you swap input and target? [XE403]",
     ),
     (
         "binary_cross_entropy_with_logits",
         "",
         {"input": torch.zeros(8, dtype=LONG), "target": torch.zeros(8)},
         "binary_cross_entropy_with_logits: input must be logits of shape (*shape); "
-        "got shape (8,) and dtype int64. Did you swap input and target? [XE203]",
+        "got shape (8,) and dtype int64. Did you swap input and target? [XE403]",
     ),
     (
         "cross_entropy",
         "probabilities allowed",
         {"input": X, "target": torch.zeros(3)},
         "cross_entropy: target must be class indices of an integer dtype; got dtype float32. "
-        "Use target.long() for class indices; for probabilities give shape (3, 5). [XE204]",
+        "Use target.long() for class indices; for probabilities give shape (3, 5). [XE404]",
     ),
     (
         "nll_loss",
         "",
         {"input": X, "target": torch.zeros(3)},
         "nll_loss: target must be class indices of an integer dtype; got dtype float32. "
-        "Use target.long(). [XE204]",
+        "Use target.long(). [XE404]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X, "target": torch.zeros(3, dtype=torch.bool)},
         "cross_entropy: target must be class indices of an integer dtype; got dtype bool. "
-        "Use target.long(). [XE204]",
+        "Use target.long(). [XE404]",
     ),
     (
         "cross_entropy",
         "axis of one",
         {"input": X, "target": torch.zeros(3, 1)},
         "cross_entropy: target must be class indices of an integer dtype; "
-        "got shape (3, 1) and dtype float32. Use target.squeeze(1).long(). [XE204]",
+        "got shape (3, 1) and dtype float32. Use target.squeeze(1).long(). [XE404]",
     ),
     (
         "nll_loss",
@@ -211,7 +211,7 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": X, "target": torch.zeros(3, 5)},
         "nll_loss: target must be class indices of an integer dtype; "
         "got shape (3, 5) and dtype float32. Use target.argmax(1) for class indices; "
-        "for probabilities use cross_entropy on the logits. [XE204]",
+        "for probabilities use cross_entropy on the logits. [XE404]",
     ),
     (
         "cross_entropy",
@@ -219,42 +219,42 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": X, "target": torch.zeros(4, dtype=LONG)},
         "cross_entropy: target must be class indices of shape (3,) or probabilities of shape "
         "(3, 5); got shape (4,) and dtype int64. Give each row of input its own class index. "
-        "[XE206]",
+        "[XE406]",
     ),
     (
         "nll_loss",
         "not flattened",
         {"input": torch.zeros(6, 5), "target": torch.zeros(2, 3, dtype=LONG)},
         "nll_loss: target must be class indices of shape (6,); "
-        "got shape (2, 3) and dtype int64. Use target.reshape(-1). [XE206]",
+        "got shape (2, 3) and dtype int64. Use target.reshape(-1). [XE406]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X, "target": Y[:, None]},
         "cross_entropy: target must be of shape (3,); got shape (3, 1) and dtype int64. "
-        "Use target.squeeze(1). [XE207]",
+        "Use target.squeeze(1). [XE407]",
     ),
     (
         "cross_entropy",
         "",
         {"input": torch.zeros(3, 5, 7, 6), "target": torch.zeros(3, 1, 7, 6, dtype=LONG)},
         "cross_entropy: target must be of shape (3, 7, 6); got shape (3, 1, 7, 6) and dtype int64. "
-        "Use target.squeeze(1). [XE207]",
+        "Use target.squeeze(1). [XE407]",
     ),
     (
         "binary_cross_entropy_with_logits",
         "",
         {"input": torch.zeros(3, 1), "target": torch.zeros(3)},
         "binary_cross_entropy_with_logits: input must be of shape (3,); "
-        "got shape (3, 1) and target of shape (3,). Use input.squeeze(1). [XE207]",
+        "got shape (3, 1) and target of shape (3,). Use input.squeeze(1). [XE407]",
     ),
     (
         "binary_cross_entropy",
         "",
         {"input": torch.zeros(3), "target": torch.zeros(3, 1)},
         "binary_cross_entropy: target must be of shape (3,); "
-        "got shape (3, 1) and dtype float32. Use target.squeeze(1). [XE207]",
+        "got shape (3, 1) and dtype float32. Use target.squeeze(1). [XE407]",
     ),
     (
         "cross_entropy",
@@ -262,7 +262,7 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": torch.zeros(3, 7, 5), "target": torch.zeros(3, 7, dtype=LONG)},
         "cross_entropy: input must be logits with the classes on axis 1; "
         "got shape (3, 7, 5) and target of shape (3, 7). "
-        "Give class_dim=-1 or input.movedim(-1, 1). [XE208]",
+        "Give class_dim=-1 or input.movedim(-1, 1). [XE408]",
     ),
     (
         "nll_loss",
@@ -270,7 +270,7 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": torch.zeros(3, 7, 5), "target": torch.zeros(7, 5, dtype=LONG)},
         "nll_loss: input must be log-probabilities with the classes on axis 1; "
         "got shape (3, 7, 5) and target of shape (7, 5). "
-        "Give class_dim=0 or input.movedim(0, 1). [XE208]",
+        "Give class_dim=0 or input.movedim(0, 1). [XE408]",
     ),
     (
         "cross_entropy",
@@ -278,14 +278,14 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": X, "target": torch.zeros(3, 5, dtype=LONG)},
         "cross_entropy: target must be class indices of shape (3,) or probabilities of shape "
         "(3, 5); got shape (3, 5) and dtype int64. "
-        "Use target.argmax(1) for class indices, or target.float() for probabilities. [XE209]",
+        "Use target.argmax(1) for class indices, or target.float() for probabilities. [XE409]",
     ),
     (
         "nll_loss",
         "indices only",
         {"input": X, "target": torch.zeros(3, 5, dtype=torch.bool)},
         "nll_loss: target must be class indices of shape (3,); got shape (3, 5) and dtype bool. "
-        "Use target.long().argmax(1) for class indices. [XE209]",
+        "Use target.long().argmax(1) for class indices. [XE409]",
     ),
     (
         "cross_entropy",
@@ -293,7 +293,7 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": torch.tensor(1.0), "target": torch.tensor(0)},
         "cross_entropy: input must be logits of shape (*batch, classes, *positions); "
         "got shape () and dtype float32. For one logit use binary_cross_entropy_with_logits. "
-        "[XE210]",
+        "[XE410]",
     ),
     (
         "cross_entropy",
@@ -301,35 +301,35 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": X, "target": Y, "class_dim": 2},
         "cross_entropy: class_dim must be an axis of input, in [-2, 2); "
         "got 2 for input of shape (3, 5). Give class_dim=-1 where the classes are on the last "
-        "axis. [XE211]",
+        "axis. [XE411]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X, "target": Y, "weight": torch.ones(4)},
         "cross_entropy: weight must be of shape (5,); got shape (4,). "
-        "Give one number for each of the 5 classes. [XE212]",
+        "Give one number for each of the 5 classes. [XE412]",
     ),
     (
         "cross_entropy",
         "one per row",
         {"input": X, "target": Y, "weight": torch.ones(3)},
         "cross_entropy: weight must be of shape (5,); got shape (3,). "
-        "Give one number per row as sample_weight. [XE212]",
+        "Give one number per row as sample_weight. [XE412]",
     ),
     (
         "cross_entropy",
         "other axes",
         {"input": X, "target": Y, "logit_adjustment": torch.ones(1, 5)},
         "cross_entropy: logit_adjustment must be of shape (5,); got shape (1, 5). "
-        "Use logit_adjustment.reshape(-1). [XE212]",
+        "Use logit_adjustment.reshape(-1). [XE412]",
     ),
     (
         "binary_cross_entropy",
         "",
         {"input": X, "target": torch.zeros(3, 5, dtype=torch.complex64)},
         "binary_cross_entropy: target must be real numbers; got dtype complex64. "
-        "Use target.real. [XE213]",
+        "Use target.real. [XE413]",
     ),
     (
         "binary_cross_entropy_with_logits",
@@ -337,14 +337,14 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": X, "target": X, "pos_weight": torch.ones(4)},
         "binary_cross_entropy_with_logits: pos_weight must be of a shape that broadcasts to "
         "(3, 5); got shape (4,). Give one number for each element of the last axis, "
-        "or one for all. [XE214]",
+        "or one for all. [XE414]",
     ),
     (
         "binary_cross_entropy",
         "one per row",
         {"input": X, "target": X, "weight": torch.ones(3)},
         "binary_cross_entropy: weight must be of a shape that broadcasts to (3, 5); "
-        "got shape (3,). Use weight.reshape(3, 1) for one number per row. [XE214]",
+        "got shape (3,). Use weight.reshape(3, 1) for one number per row. [XE414]",
     ),
     (
         "binary_cross_entropy",
@@ -352,48 +352,48 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": X, "target": X, "weight": torch.ones(1, 3, 5)},
         "binary_cross_entropy: weight must be of a shape that broadcasts to (3, 5); "
         "got shape (1, 3, 5). Use weight.squeeze(0), so that the loss keeps the shape of input. "
-        "[XE214]",
+        "[XE414]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X, "target": Y, "sample_weight": torch.ones(4)},
         "cross_entropy: sample_weight must be of shape (3,); got shape (4,). "
-        "Give one weight per row. [XE215]",
+        "Give one weight per row. [XE415]",
     ),
     (
         "binary_cross_entropy",
         "axis of one",
         {"input": X, "target": X, "sample_weight": torch.ones(3, 1)},
         "binary_cross_entropy: sample_weight must be of shape (3,); got shape (3, 1). "
-        "Use sample_weight.squeeze(1). [XE215]",
+        "Use sample_weight.squeeze(1). [XE415]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X, "target": Y, "reduction": "means"},
         "cross_entropy: reduction must be 'none' or 'mean' or 'sum'; got 'means'. "
-        "Did you mean 'mean'? [XE216]",
+        "Did you mean 'mean'? [XE416]",
     ),
     (
         "nll_loss",
         "",
         {"input": X, "target": Y, "all_ignored": "0"},
-        "nll_loss: all_ignored must be 'nan' or 'zero'; got '0'. Did you mean 'zero'? [XE216]",
+        "nll_loss: all_ignored must be 'nan' or 'zero'; got '0'. Did you mean 'zero'? [XE416]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X, "target": Y, "label_smoothing": -0.5},
         "cross_entropy: label_smoothing must be in [0, 1]; got -0.5. "
-        "Give label_smoothing=0.1, or 0 for none. [XE217]",
+        "Give label_smoothing=0.1, or 0 for none. [XE417]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X, "target": Y.to("meta")},
         "cross_entropy: target must be on the device of input, cpu; got meta. "
-        "Use target.to(input.device). [XE220]",
+        "Use target.to(input.device). [XE420]",
     ),
     (
         "cross_entropy",
@@ -401,33 +401,33 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": torch.zeros(2, 3, 4, 4), "target": torch.zeros(2, 3, 4, dtype=LONG)},
         "cross_entropy: input must be logits with the classes on axis 1; "
         "got shape (2, 3, 4, 4) and target of shape (2, 3, 4). "
-        "Give class_dim=-1 or input.movedim(-1, 1). [XE208]",
+        "Give class_dim=-1 or input.movedim(-1, 1). [XE408]",
     ),
     (
         "binary_cross_entropy",
         "",
         {"input": X, "target": torch.zeros(2, 5, dtype=LONG)},
         "binary_cross_entropy: target must be of the shape of input, (3, 5); "
-        "got shape (2, 5) and dtype int64. Give each element of input its own target. [XE226]",
+        "got shape (2, 5) and dtype int64. Give each element of input its own target. [XE426]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X, "target": Y, "ignore_index": True},
-        "cross_entropy: ignore_index must be an int; got True. Give ignore_index=-100. [XE221]",
+        "cross_entropy: ignore_index must be an int; got True. Give ignore_index=-100. [XE421]",
     ),
     (
         "nll_loss",
         "",
         {"input": X, "target": Y, "ignore_index": None},
-        "nll_loss: ignore_index must be an int; got None. Give ignore_index=-100. [XE221]",
+        "nll_loss: ignore_index must be an int; got None. Give ignore_index=-100. [XE421]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X, "target": Y, "label_smoothing": "a"},
         "cross_entropy: label_smoothing must be a number; got 'a'. "
-        "Give label_smoothing=0.1. [XE221]",
+        "Give label_smoothing=0.1. [XE421]",
     ),
     (
         "cross_entropy",
@@ -435,13 +435,13 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": X, "target": X, "ignore_index": 0},
         "cross_entropy: ignore_index must be negative where target holds probabilities, "
         "which no index marks; got 0. Leave ignore_index out; "
-        "give sample_weight 0 to rows that are to be left out. [XE222]",
+        "give sample_weight 0 to rows that are to be left out. [XE422]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X, "target": Y, "softcap": 0.0},
-        "cross_entropy: softcap must be in (0, inf); got 0.0. Give softcap=30.0. [XE223]",
+        "cross_entropy: softcap must be in (0, inf); got 0.0. Give softcap=30.0. [XE423]",
     ),
     (
         "cross_entropy",
@@ -449,35 +449,35 @@ MESSAGES: list[tuple[str, str, Case, str]] = [
         {"input": X, "target": Y, "normalizer": torch.ones(3)},
         "cross_entropy: normalizer must be a number or a tensor of shape (); got shape (3,). "
         "Use normalizer.reshape(()) if it holds one number; one per row is a sample_weight. "
-        "[XE224]",
+        "[XE424]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X, "target": Y, "normalizer": 3, "reduction": "sum"},
         "cross_entropy: reduction must be 'mean' where normalizer is given; got 'sum'. "
-        "Give reduction='mean', which then divides by normalizer instead. [XE225]",
+        "Give reduction='mean', which then divides by normalizer instead. [XE425]",
     ),
     (
         "binary_cross_entropy",
         "",
         {"input": X, "target": X[:2]},
         "binary_cross_entropy: target must be of the shape of input, (3, 5); "
-        "got shape (2, 5) and dtype float32. Give each element of input its own target. [XE226]",
+        "got shape (2, 5) and dtype float32. Give each element of input its own target. [XE426]",
     ),
     (
         "binary_cross_entropy_with_logits",
         "class indices",
         {"input": X, "target": Y},
         "binary_cross_entropy_with_logits: target must be of the shape of input, (3, 5); "
-        "got shape (3,) and dtype int64. For class indices use cross_entropy. [XE226]",
+        "got shape (3,) and dtype int64. For class indices use cross_entropy. [XE426]",
     ),
     (
         "cross_entropy",
         "",
         {"input": X.to_sparse(), "target": Y},
         "cross_entropy: input must be a dense tensor; got layout sparse_coo. "
-        "Use input.to_dense(). [XE227]",
+        "Use input.to_dense(). [XE427]",
     ),
 ]
 
@@ -502,7 +502,7 @@ SEEN: list[tuple[str, str, dict[str, Any], type[Exception], str]] = [
         IndexError,
         "cross_entropy: target must be class indices in [0, 5) or -100 (ignore_index); "
         "got 7 at position 3. Give input one logit for each class, or leave such rows out: "
-        "ignore_index=7. [XE205]",
+        "ignore_index=7. [XE405]",
     ),
     (
         "cross_entropy",
@@ -511,7 +511,7 @@ SEEN: list[tuple[str, str, dict[str, Any], type[Exception], str]] = [
         IndexError,
         "cross_entropy: target must be class indices in [0, 5) or -100 (ignore_index); "
         "got 5 at position (1, 2). "
-        "Class indices start at 0: use target - 1 if yours start at 1. [XE205]",
+        "Class indices start at 0: use target - 1 if yours start at 1. [XE405]",
     ),
     (
         "nll_loss",
@@ -519,7 +519,7 @@ SEEN: list[tuple[str, str, dict[str, Any], type[Exception], str]] = [
         {"position": 0, "value": -1, "shape": (), "classes": 5, "ignore_index": -100},
         IndexError,
         "nll_loss: target must be class indices in [0, 5) or -100 (ignore_index); got -1. "
-        "Give ignore_index=-1 to leave such rows out. [XE205]",
+        "Give ignore_index=-1 to leave such rows out. [XE405]",
     ),
     (
         "binary_cross_entropy",
@@ -527,7 +527,7 @@ SEEN: list[tuple[str, str, dict[str, Any], type[Exception], str]] = [
         {"argument": "input", "position": 1, "value": 1.5, "shape": (3,)},
         RuntimeError,
         "binary_cross_entropy: input must be probabilities in [0, 1]; got 1.5 at position 1. "
-        "For logits use binary_cross_entropy_with_logits. [XE218]",
+        "For logits use binary_cross_entropy_with_logits. [XE418]",
     ),
     (
         "binary_cross_entropy",
@@ -535,7 +535,7 @@ SEEN: list[tuple[str, str, dict[str, Any], type[Exception], str]] = [
         {"argument": "input", "position": 1, "value": float("nan"), "shape": (3,)},
         RuntimeError,
         "binary_cross_entropy: input must be probabilities in [0, 1]; got nan at position 1. "
-        "Look for the NaN in what made input: torch.autograd.detect_anomaly() finds it. [XE218]",
+        "Look for the NaN in what made input: torch.autograd.detect_anomaly() finds it. [XE418]",
     ),
     (
         "binary_cross_entropy",
@@ -543,7 +543,7 @@ SEEN: list[tuple[str, str, dict[str, Any], type[Exception], str]] = [
         {"position": 2, "value": 255.0, "shape": (3,), "ignore_index": -100},
         RuntimeError,
         "binary_cross_entropy: target must be probabilities in [0, 1] or -100 (ignore_index); "
-        "got 255 at position 2. Scale the labels to [0, 1], as in target / target.max(). [XE219]",
+        "got 255 at position 2. Scale the labels to [0, 1], as in target / target.max(). [XE419]",
     ),
     (
         "binary_cross_entropy",
@@ -551,7 +551,7 @@ SEEN: list[tuple[str, str, dict[str, Any], type[Exception], str]] = [
         {"position": 2, "value": float("nan"), "shape": (3,)},
         RuntimeError,
         "binary_cross_entropy: target must be probabilities in [0, 1]; got nan at position 2. "
-        "Mark missing labels with a whole number and give it as ignore_index. [XE219]",
+        "Mark missing labels with a whole number and give it as ignore_index. [XE419]",
     ),
     (
         "binary_cross_entropy",
@@ -560,7 +560,7 @@ SEEN: list[tuple[str, str, dict[str, Any], type[Exception], str]] = [
         RuntimeError,
         "binary_cross_entropy: target must be probabilities in [0, 1]; got -1 at position 2. "
         "Use (target + 1) / 2 for labels -1 and 1; "
-        "give ignore_index=-1 to leave such elements out. [XE219]",
+        "give ignore_index=-1 to leave such elements out. [XE419]",
     ),
 ]
 
@@ -584,14 +584,14 @@ def test_message_under_autocast() -> None:
     assert str(error) == (
         "binary_cross_entropy: input must be probabilities outside of autocast, which rounds them "
         "away near 0 and 1; got autocast enabled for meta. "
-        "Use binary_cross_entropy_with_logits on the logits, which is safe to autocast. [XE228]"
+        "Use binary_cross_entropy_with_logits on the logits, which is safe to autocast. [XE428]"
     )
     assert isinstance(error, ContractError)
     assert isinstance(error, RuntimeError)
 
 
 def test_every_fault_and_situation_has_a_message() -> None:
-    told = {("XE228", "")} | {(message[-6:-1], situation) for _, situation, _, message in MESSAGES}
+    told = {("XE428", "")} | {(message[-6:-1], situation) for _, situation, _, message in MESSAGES}
     told |= {(message[-6:-1], situation) for _, situation, _, _, message in SEEN}
     known = {
         (fault.code, situation)
@@ -607,7 +607,7 @@ def test_errors_survive_a_process_boundary() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
-    assert again.code == "XE205"
+    assert again.code == "XE405"
 
 
 # What PyTorch takes and means something passes.

@@ -49,12 +49,12 @@ class ContractError(InputError):
         required: what it must be, completing "must be ...".
         found: what it was, as a value rather than an adjective, completing "got ...".
         repair: one sentence that says what to do.
-        code: the code of the fault, such as ``XE216``; the reference of the losses lists them.
+        code: the code of the fault, such as ``XE416``; the reference of the losses lists them.
 
     >>> print(ContractError("cross_entropy", "weight", "a tensor of shape (5,)", "shape (4,)",
-    ...                     "Give one weight for each of the 5 classes.", "XE212"))
+    ...                     "Give one weight for each of the 5 classes.", "XE412"))
     cross_entropy: weight must be a tensor of shape (5,); got shape (4,). Give one weight for each
-    of the 5 classes. [XE212]
+    of the 5 classes. [XE412]
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ContractError(InputError):
 
     @property
     def code(self) -> str:
-        """The code of the fault, such as ``XE216``."""
+        """The code of the fault, such as ``XE416``."""
         return str(self.args[-1])
 
 

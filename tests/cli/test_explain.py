@@ -41,6 +41,27 @@ def test_formats_on_standard_output_and_in_a_file(form: str, start: str, tmp_pat
     assert file.read_text(encoding="utf-8").strip() == ended.out.strip()
 
 
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("x.html", "<!doctype html>"),
+        ("x.md", "# binary"),
+        ("x.tex", "\\documentclass"),
+        ("x.JSON", "{"),
+        ("x.txt", "binary"),
+    ],
+)
+def test_the_format_follows_from_the_ending(name: str, start: str, tmp_path: Path) -> None:
+    assert xent(*BINARY, "-o", tmp_path / name).code == 0
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith(start)
+    assert xent(*BINARY, "-f", "text", "-o", tmp_path / name).code == 0
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith("binary_cross")
+
+
+def test_help_fits_80_columns() -> None:
+    assert max(map(len, xent("explain", "--help").out.splitlines())) <= 80
+
+
 def test_json_flag() -> None:
     document = json.loads(xent(*BINARY, "--json").out)
     assert document["value"] == 0.448497251717598
@@ -81,6 +102,22 @@ def test_files(tmp_path: Path) -> None:
         (["--logits", "1", "-t", "0", "--option", "gamma"], "Error: --option takes NAME=VALUE"),
         (["--logits", "1", "-t", "0", "--option", "gamma=2"], "Error: binary_cross_entropy_with"),
         (["--logits", "1", "-t", "0", "-o", "/nowhere/x"], "Error: explain: --out must be a file"),
+        (
+            ["--logits", "1", "-t", "0", "--option", "reduction=sum"],
+            "Error: reduction has an option of its own: --reduction sum.",
+        ),
+        (
+            ["--logits", "1", "-t", "0", "--option", "ignore-index=-100"],
+            "Error: ignore-index has an option of its own: --ignore-index -100.",
+        ),
+        (
+            ["--logits", "1", "-t", "0", "--option", "input=1"],
+            "Error: binary_cross_entropy_with_logits: input must be left out; got 1.0.",
+        ),
+        (
+            ["--logits", "1", "-t", "0", "--json", "-f", "html"],
+            "Error: --json and --format html contradict each other; give one.",
+        ),
         (["--logits", "1", "-t", "0", "-f", "pdf"], "Error: Invalid value for '-f'"),
     ],
 )

@@ -110,6 +110,35 @@ def test_options_of_the_draw_are_refused_beside_numbers() -> None:
     assert command("verify", "--json", "--markdown").code == 2
 
 
+def test_a_loss_without_numbers_is_drawn_for() -> None:
+    ended = command("verify", "--loss", "softmax_focal_loss", "--size", 5, "--no-time")
+    assert ended.code == 0
+    assert ended.out.startswith("5 x 3 logits in float32 from seed 0: the mean of softmax_focal")
+    ended = command("verify", "--loss", "sigmoid_focal_loss", "--size", 5, "--no-time")
+    assert ended.out.count("All that must agree does.") == 2
+    ended = command("verify", "--task", "multiclass", "--weight", "1 2 3", "--size", 5)
+    assert ended.code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--option", "input=3"), "--option input: numbers are given by --logits (or the like)"),
+        (("--option", "weight=3"), "--option weight: it has an option of its own; see --help."),
+        (("--weight", "1 2 3"), "--weight is for a loss: name --task or --loss, too, or give"),
+        (("--option", "gamma=2"), "--option gamma is for a loss: name --task or --loss, too"),
+        (("--seed", "-1"), "verify: seed must be at least 0; got -1."),
+        (("--size", "99999999999"), "verify: size must be at most 10,000,000, for 10,000,000"),
+        (("--loss", "focal"), "loss must be one of binary_cross_entropy, "),
+    ],
+)
+def test_refusals_are_one_line(arguments: tuple[str, ...], message: str) -> None:
+    ended = command("verify", *arguments)
+    assert ended.code == 2
+    assert ended.err.startswith(f"Error: {message}")
+    assert ended.err.count("\n") == 1
+
+
 # The page.
 
 PAGE = Path(__file__).parents[2] / "docs" / "verify.md"

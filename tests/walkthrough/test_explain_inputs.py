@@ -219,23 +219,23 @@ FAULTS: dict[str, tuple[dict[str, Any], str, type[Exception]]] = {
     "integer logits": (
         {"logits": torch.tensor([1, 2]), "targets": "0 1"},
         "input must be logits in float16, bfloat16, float32 or float64; got a tensor of int64. Use "
-        "input.float(). [XE202]",
+        "input.float(). [XE402]",
         NotImplementedError,
     ),
     "swapped": (
         {"logits": torch.tensor([1, 0]), "targets": torch.tensor([0.5, 2.0])},
-        "Did you swap input and target? [XE203]",
+        "Did you swap input and target? [XE403]",
         NotImplementedError,
     ),
     "label too large": (
         {"logits": ROWS, "targets": "1 3"},
         "cross_entropy: target must be class indices in [0, 3) or -100 (ignore_index); got 3 at "
-        "position 1. Class indices start at 0: use target - 1 if yours start at 1. [XE205]",
+        "position 1. Class indices start at 0: use target - 1 if yours start at 1. [XE405]",
         IndexError,
     ),
     "label negative": (
         {"logits": ROWS, "targets": "1 -1"},
-        "Give ignore_index=-1 to leave such rows out. [XE205]",
+        "Give ignore_index=-1 to leave such rows out. [XE405]",
         IndexError,
     ),
     "label with a fraction": (
@@ -247,30 +247,30 @@ FAULTS: dict[str, tuple[dict[str, Any], str, type[Exception]]] = {
     "float tensor of labels": (
         {"logits": torch.ones(2, 3), "targets": torch.ones(2)},
         "got dtype float32. Use target.long() for class indices; for probabilities give shape "
-        "(2, 3). [XE204]",
+        "(2, 3). [XE404]",
         RuntimeError,
     ),
     "integer one-hot tensor": (
         {"logits": torch.ones(2, 3), "targets": torch.eye(3)[:2].long(), "task": "multiclass"},
-        "Use target.argmax(1) for class indices, or target.float() for probabilities. [XE209]",
+        "Use target.argmax(1) for class indices, or target.float() for probabilities. [XE409]",
         RuntimeError,
     ),
     "column of labels": (
         {"logits": torch.ones(2, 3), "targets": torch.ones(2, 1).long()},
-        "target must be of shape (2,); got shape (2, 1). Use target.squeeze(1). [XE207]",
+        "target must be of shape (2,); got shape (2, 1). Use target.squeeze(1). [XE407]",
         RuntimeError,
     ),
-    "too few labels": ({"logits": ROWS, "targets": "1 2 0"}, "[XE206]", RuntimeError),
+    "too few labels": ({"logits": ROWS, "targets": "1 2 0"}, "[XE406]", RuntimeError),
     "too few binary targets": (
         {"logits": "1 2 3", "targets": "0 1"},
         "target must be of the shape of input, (3,); got shape (2,). Give each element of input "
-        "its own target. [XE226]",
+        "its own target. [XE426]",
         RuntimeError,
     ),
     "probability above 1": (
         {"probabilities": "0.2 1.2", "targets": "0 1"},
         "input must be probabilities in [0, 1]; got 1.2 at position 1. For logits use "
-        "binary_cross_entropy_with_logits. [XE218]",
+        "binary_cross_entropy_with_logits. [XE418]",
         RuntimeError,
     ),
     "probability NaN": (
@@ -315,13 +315,13 @@ FAULTS: dict[str, tuple[dict[str, Any], str, type[Exception]]] = {
     ),
     "mark with soft targets": (
         {"logits": ROWS, "targets": ONE_HOT, "task": "multiclass", "ignore_index": 1},
-        "[XE222]",
+        "[XE422]",
         RuntimeError,
     ),
-    "class weights": ({"logits": ROWS, "targets": "0 1", "weight": "1 2"}, "[XE212]", RuntimeError),
+    "class weights": ({"logits": ROWS, "targets": "0 1", "weight": "1 2"}, "[XE412]", RuntimeError),
     "element weights": (
         {"logits": "1 2", "targets": "0 1", "pos_weight": "1 2 3"},
-        "[XE214]",
+        "[XE414]",
         RuntimeError,
     ),
     "weight negative": (
@@ -331,7 +331,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, type[Exception]]] = {
     ),
     "sample weights": (
         {"logits": ROWS, "targets": "0 1", "sample_weight": "1 2 3"},
-        "[XE215]",
+        "[XE415]",
         ValueError,
     ),
     "smoothing": (
@@ -341,12 +341,12 @@ FAULTS: dict[str, tuple[dict[str, Any], str, type[Exception]]] = {
     ),
     "reduction": (
         {"logits": ROWS, "targets": "0 1", "reduction": "average"},
-        "Did you mean 'mean'? [XE216]",
+        "Did you mean 'mean'? [XE416]",
         ValueError,
     ),
     "normalizer": (
         {"logits": ROWS, "targets": "0 1", "reduction": "sum", "normalizer": 2.0},
-        "[XE225]",
+        "[XE425]",
         ValueError,
     ),
     "option of another loss": (
@@ -356,20 +356,20 @@ FAULTS: dict[str, tuple[dict[str, Any], str, type[Exception]]] = {
     ),
     "temperature": (
         {"logits": ROWS, "targets": "0 1", "temperature": 0.0},
-        "[XE223]",
+        "[XE423]",
         ValueError,
     ),
     "fraction for ignore_index": (
         {"logits": ROWS, "targets": "0 1", "ignore_index": 1.5},
-        "[XE221]",
+        "[XE421]",
         TypeError,
     ),
     "word for a number": (
         {"logits": ROWS, "targets": "0 1", "temperature": "hot"},
-        "cross_entropy: temperature must be a number; got 'hot'. Give temperature=1.0. [XE221]",
+        "cross_entropy: temperature must be a number; got 'hot'. Give temperature=1.0. [XE421]",
         TypeError,
     ),
-    "class_dim": ({"logits": ROWS, "targets": "0 1", "class_dim": 2}, "[XE211]", IndexError),
+    "class_dim": ({"logits": ROWS, "targets": "0 1", "class_dim": 2}, "[XE411]", IndexError),
     "class_dim of elements": (
         {"logits": "1 2", "targets": "0 1", "class_dim": 0},
         "class_dim must be left out",
@@ -402,6 +402,113 @@ def test_faults(fault: str) -> None:
         error = refused.value
         assert isinstance(error, ContractError)
         assert error.code in {each.code for row in CONTRACTS.values() for each in row.errors}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        (
+            {"logits": ROWS, "targets": "0 1", "input": 3},
+            "cross_entropy: input must be left out; got 3. Give the numbers as logits",
+        ),
+        ({"logits": "1", "targets": "0", "target": 1}, "target must be left out; got 1."),
+        (
+            {"logits": np.eye(2, dtype=bool), "targets": "0 1"},
+            "float32 or float64; got bool from memory. Use input.float(). [XE402]",
+        ),
+        (
+            {"logits": torch.ones(2, 3), "targets": np.array([0, 2**63], dtype=np.uint64)},
+            "or -100 (ignore_index); got 9223372036854775808 at position 1.",
+        ),
+        (
+            {"logits": torch.eye(3).to_sparse(), "targets": "0 1 2"},
+            "logits must be a dense tensor; got one of layout torch.sparse_coo. Use "
+            "logits.to_dense().",
+        ),
+        (
+            {"logits": torch.ones(2, 3, device="meta"), "targets": "0 1"},
+            "logits must be a tensor that holds numbers; got one of shape (2, 3) on the device "
+            "meta.",
+        ),
+        ({"logits": "[" * 100_000, "targets": "0"}, "(maximum recursion depth"),
+        (
+            {"logits": ROWS, "targets": "1 0 0; 0.5 0.2 0", "task": "multiclass"},
+            "cross_entropy: target must be probabilities that sum to 1 in every row; got a sum of "
+            "0.7 in row 1. Where several classes of a row are right give the task multilabel",
+        ),
+        (
+            {"logits": ROWS, "targets": "1 0 0; 2 -1 0", "task": "multiclass"},
+            "cross_entropy: target must be class probabilities in [0, 1]; got 2 at position "
+            "(1, 0). A target is a share of its class",
+        ),
+        (
+            {"log_probabilities": "-1 -1", "targets": "0"},
+            "nll_loss: input must be log-probabilities whose exponentials sum to 1 in every row; "
+            "got a sum of 0.735759 in row 0. Give logits as logits: --logits, or logits=;",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_faults_that_no_loss_has(numbers: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError, match=re.escape(text)) as refused:
+        read_given(**numbers)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("classes", [2, 10, 1000])
+def test_softmax_in_every_dtype_sums_to_one(dtype: torch.dtype, classes: int) -> None:
+    """What a layer gives in a half type is taken, as it was given and rounded once more."""
+    generator = torch.Generator().manual_seed(0)
+    logits = (3 * torch.randn(200, classes, generator=generator)).to(dtype)
+    targets = torch.zeros(200, dtype=torch.int64)
+    outputs = {
+        "probabilities": torch.softmax(logits, 1),
+        "log_probabilities": torch.log_softmax(logits, 1),
+    }
+    for kind, values in outputs.items():
+        for rounded_to in (None, "float64", dtype):
+            found = read_given(**{kind: values, "targets": targets, "dtype": rounded_to})
+            assert found.values.shape == (200, classes)
+    soft = {"logits": logits, "targets": outputs["probabilities"], "task": "multiclass"}
+    assert read_given(**soft).soft
+    # The rounding of its own dtype, and no more.
+    wrong = {torch.float16: 0.99, torch.bfloat16: 0.9, torch.float32: 0.99}[dtype]
+    with pytest.raises(InputError, match="sum to 1 in every row"):
+        read_given(probabilities=torch.tensor([[wrong, 0.0]], dtype=dtype), targets="0")
+
+
+def test_numbers_that_a_dtype_cannot_hold_are_told() -> None:
+    found = read_given(logits="1 70000 -7e4", targets="0 1 1", dtype=torch.float16)
+    assert found.dtype == "float16"
+    assert found.source == "text, 2 of them infinite in float16"
+    assert read_given(logits="inf 2", targets="0 1", dtype="float16").source == "text"
+
+
+def test_files_that_are_no_numbers(tmp_path: Path) -> None:
+    def refused(file: Path | str) -> str:
+        with pytest.raises(InputError) as error:
+            read_numbers(str(file), "logits")
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    np.savez(tmp_path / "o.npz", x=np.array([{"a": 1}], dtype=object))
+    assert "(it holds Python objects, which are never loaded)" in refused(f"{tmp_path}/o.npz:x")
+    (tmp_path / "zip.npz").write_bytes(b"PK\x03\x04nothing")
+    assert "a .npz file of numbers" in refused(tmp_path / "zip.npz")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    assert "a .json file of numbers" in refused(tmp_path / "deep.json")
+    with (tmp_path / "huge.npy").open("wb") as file:
+        shape = {"descr": "<f8", "fortran_order": False, "shape": (10**11, 2)}
+        np.lib.format.write_array_header_1_0(file, shape)
+    assert "huge.npy" in refused(tmp_path / "huge.npy")
+    table = tmp_path / "names.csv"
+    table.write_text("a,b\n")
+    assert "got a line of names and nothing below it" in refused(table)
+    table.write_text("a;b\n1;2\n")
+    assert "whose cells are separated by semicolons" in refused(table)
+    table.write_text("a,b\n1,2\n3\n")
+    assert "got 2 names and 1 cells in row 1 below them" in refused(table)
 
 
 def test_what_is_ignored_is_never_read() -> None:

@@ -235,3 +235,31 @@ def test_ticks_are_round_and_inside() -> None:
         found = ticks(low, high)
         assert 3 <= len(found) <= 9
         assert all(low <= tick <= high for tick in found)
+
+
+def test_what_is_to_be_typed_is_set_as_code() -> None:
+    explanation = explain(logits="1 2", targets="0 1")
+    assert "<code>xent verify</code>" in explanation.to_html()
+    assert "`" not in explanation.to_html()
+    assert " `xent verify` " in explanation.to_markdown()
+    assert r"\texttt{xent verify}" in explanation.to_latex()
+
+
+def test_one_number_is_told_as_one() -> None:
+    one = explain(logits="1", targets="0")
+    assert one.given.startswith("binary: 1 logit in float64")
+    assert one.step("input").sentence.startswith("1 logit, one for each sample")
+    row = explain(logits="1 2", targets="0").to_text()
+    assert "1 rows" not in row
+    many = explain(logits=[0.0] * 12_000, targets=[0] * 12_000)
+    assert many.given.startswith("binary: 12,000 logits in float64")
+
+
+def test_a_page_on_a_telephone_reads() -> None:
+    """Letters of the drawing grow as it shrinks, and a table that goes on casts a shadow."""
+    page = explain(logits="1 2", targets="0 1").to_html()
+    drawn_at = 390 - 2 * 16
+    grown = re.search(r"@media \(max-width: 40rem\).*?font-size: (\d+)px", page, re.DOTALL)
+    assert int(grown[1]) * drawn_at / 640 > 10
+    assert "no-repeat local" in page
+    assert page.count('<div class="scroll" tabindex="0">') == page.count("<table>")

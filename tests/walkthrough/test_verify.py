@@ -312,7 +312,8 @@ def test_bce_given_logits_and_a_second_sigmoid() -> None:
     assert refused.value is None
     assert refused.error == "RuntimeError: all elements of input should be between 0 and 1"
     assert refused.why == (
-        "It takes probabilities; logits lie anywhere, and what is outside [0, 1] is refused."
+        "It takes probabilities; logits lie anywhere: what is outside [0, 1] is refused, and a "
+        "batch that happens to lie inside passes without a word."
     )
     twice = misuses["F.binary_cross_entropy_with_logits(sigmoid(z), y)"]
     p = torch.sigmoid(torch.tensor([1.1, 2.2, 0.5, -1.1, -2.2]))
@@ -336,7 +337,7 @@ def test_logits_that_happen_to_pass_for_probabilities() -> None:
     agreement = verify("0.2 0.9", "0 1")
     (passed,) = [one for one in agreement.misuses if one.call == "F.binary_cross_entropy(z, y)"]
     assert passed.value == pytest.approx(-(math.log(0.8) + math.log(0.9)) / 2)
-    assert passed.why.endswith("These happen to pass, and the number means nothing.")
+    assert passed.why.endswith("These do, and the number means nothing.")
 
 
 # What can fail, fails.
@@ -428,17 +429,21 @@ def test_nothing_is_skipped_where_all_is_there() -> None:
 # Options.
 
 
+EVERYWHERE = {"NumPy, by hand", "SciPy", "scikit-learn", "PyTorch", "xent"}
+ARRAYS = {"NumPy, by hand", "SciPy", "scikit-learn"}
+
+
 @pytest.mark.parametrize(
     ("numbers", "options", "rows"),
     [
-        (("1 2 3; 4 1 0", "2 0"), {"weight": "1 2 3"}, {"PyTorch", "xent"}),
+        (("1 2 3; 4 1 0", "2 0"), {"weight": "1 2 3"}, EVERYWHERE),
         (("1 2 3; 4 1 0", "2 0"), {"label_smoothing": 0.1}, {"PyTorch", "xent"}),
-        (("1 2 3; 4 1 0", "2 0"), {"sample_weight": "1 3"}, {"xent"}),
-        (("1 2 3", "1 0 1"), {"pos_weight": "2"}, {"PyTorch", "xent"}),
-        (("1 2 3; 4 1 0", "2 -100"), {"ignore_index": -100}, {"PyTorch", "xent"}),
-        (("1 2 3; 4 1 0", "2 0"), {"reduction": "sum"}, {"PyTorch", "xent"}),
+        (("1 2 3; 4 1 0", "2 0"), {"sample_weight": "1 3"}, EVERYWHERE - {"PyTorch"}),
+        (("1 2 3", "1 0 1"), {"pos_weight": "2"}, EVERYWHERE),
+        (("1 2 3; 4 1 0", "2 -100"), {"ignore_index": -100}, EVERYWHERE),
+        (("1 2 3; 4 1 0", "2 0"), {"reduction": "sum"}, EVERYWHERE),
         (("1 2 3; 4 1 0", "2 0"), {"z_loss": 0.1, "softcap": 5.0}, {"xent"}),
-        (("1 2 3; 4 1 0", "2 0"), {"normalizer": 4.0}, {"xent"}),
+        (("1 2 3; 4 1 0", "2 0"), {"normalizer": 4.0}, EVERYWHERE - {"PyTorch"}),
     ],
 )
 def test_options_are_for_those_that_know_them(
@@ -448,8 +453,195 @@ def test_options_are_for_those_that_know_them(
     assert {row.library for row in agreement.rows} == rows
     assert verdicts(agreement) == {AGREES}
     told = {one.name for one in agreement.skipped}
-    assert {"NumPy, by hand", "SciPy", "scikit-learn"} <= told
+    assert ARRAYS - rows <= told
     assert agreement.misuses == ()
+
+
+ROWS, LOTS = "1 2 3; 4 1 0; -2 0 1; 0 5 1", "1 2 0.5 3"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "options"),
+    [
+        ((ROWS, "2 0 -100 1"), {"weight": "1 2 3", "sample_weight": LOTS}),
+        ((ROWS, "2 0 -100 1"), {"weight": "1 2 3", "sample_weight": LOTS, "reduction": "sum"}),
+        (
+            (ROWS, "0.2 0.3 0.5; 1 0 0; 0 0.5 0.5; 0 1 0"),
+            {"task": "multiclass", "weight": "1 2 3", "sample_weight": LOTS},
+        ),
+        (
+            ("1 2 -3 0.5", "1 0 1 9"),
+            {"weight": LOTS, "pos_weight": "2", "sample_weight": "3 1 1 2", "ignore_index": 9},
+        ),
+        (
+            (ROWS, "1 0 1; 0 1 1; 0 0 0; 1 1 0"),
+            {"task": "multilabel", "pos_weight": "2 1 3", "sample_weight": LOTS},
+        ),
+    ],
+)
+def test_weights_by_hand_are_those_of_the_loss(
+    numbers: tuple[str, str], options: dict[str, Any]
+) -> None:
+    """Loop, xlogy and log_loss work out weights and divisors without the contract table."""
+    agreement = verify(*numbers, **options)
+    asked = {row.library for row in agreement.rows}
+    assert {"NumPy, by hand", "SciPy", "xent"} <= asked
+    assert verdicts(agreement) == {AGREES}
+
+
+def test_weights_of_probabilities() -> None:
+    agreement = verify(probabilities="0.7 0.3 0.9", targets="1 0 1", sample_weight="1 2 3")
+    assert verdicts(agreement) == {AGREES}
+    expected = -(math.log(0.7) + 2 * math.log(0.7) + 3 * math.log(0.9)) / 6
+    for name in ("binary, loop", "two-class cross entropy"):
+        assert agreement.row("NumPy, by hand", name).value == pytest.approx(expected)
+
+
+# Targets that are left out, though nobody has said so.
+
+
+def test_the_mark_of_a_loss_needs_no_option() -> None:
+    agreement = verify("1 2; 3 4", "0 -100")
+    assert {row.library for row in agreement.rows} == EVERYWHERE
+    assert verdicts(agreement) == {AGREES}
+    for row in agreement.rows:
+        assert row.value == pytest.approx(math.log1p(math.e))
+    assert (agreement.equalities, agreement.misuses) == ((), ())
+
+
+def test_the_mark_of_a_loss_is_no_class_from_the_end() -> None:
+    """With a hundred classes and more, -100 is an index that NumPy takes."""
+    x = np.random.default_rng(0).standard_normal((3, 150))
+    agreement = verify(x, np.array([0, -100, 3]))
+    log_p = torch.log_softmax(torch.tensor(x), dim=1)
+    expected = -(log_p[0, 0] + log_p[2, 3]).item() / 2
+    assert [row.value for row in agreement.rows] == pytest.approx([expected] * 15)
+    assert verdicts(agreement) == {AGREES}
+
+
+def test_nothing_but_what_is_left_out() -> None:
+    agreement = verify("1 2; 3 4", "-100 -100")
+    assert {row.library for row in agreement.rows} == {"PyTorch", "xent"}
+    why = "every target is ignored, and nothing is left to compute"
+    assert {(one.name, one.why) for one in agreement.skipped} == {(name, why) for name in ARRAYS}
+    text = str(agreement)
+    assert "All agree that there is no loss but NaN: nothing is counted," in text
+    assert " 0.00" not in text, "NaN has no distance"
+    assert all(math.isnan(row.ulp) for row in agreement.rows)
+
+
+def test_how_many_there_are() -> None:
+    assert verify("1", "0").given.startswith("1 logit in float64 from text: ")
+    assert verify(size=20_000).given.startswith("20,000 logits in float32 from seed 0: ")
+
+
+def test_long_numbers_fit_a_terminal() -> None:
+    agreement = verify("12345.678 " * 8, "1 0 1 0 1 0 1 0")
+    assert max(map(len, str(agreement).splitlines())) <= 80
+
+
+def test_weights_that_are_all_zero() -> None:
+    agreement = verify("1 2; 2 3", "1 0", weight="0 0")
+    assert ("scikit-learn", "log_loss refuses weights that are all 0") in {
+        (one.name, one.why) for one in agreement.skipped
+    }
+    assert verdicts(agreement) == {AGREES}
+    agreement = verify("1 2 3", "1 0 1", weight="0")
+    assert {row.value for row in agreement.rows} == {0}
+    assert agreement.ok
+
+
+# Sums that a dtype can't hold.
+
+
+def test_a_count_that_float16_can_not_hold() -> None:
+    agreement = verify(task="binary", dtype="float16", size=70000)
+    why = "The count, 70,000, overflows float16, whose largest number is 65,504."
+    for name in ("binary, loop", "binary, vectorised", "binary, logsigmoid"):
+        row = agreement.row("NumPy, by hand", name)
+        assert (row.value, row.verdict, row.why) == (0.0, BREAKS, why)
+    assert agreement.row("PyTorch", "F.binary_cross_entropy_with_logits").verdict == AGREES
+    assert agreement.ok
+
+
+def test_additions_that_stop_counting() -> None:
+    agreement = verify(task="binary", dtype="float16", size=8000)
+    row = agreement.row("NumPy, by hand", "binary, loop")
+    assert 0.5 < row.value < 0.6 < float(agreement.exact)
+    assert (row.verdict, row.why) == (
+        BREAKS,
+        "Adding 8,000 terms one by one in float16, additions stop counting: a term is less than "
+        "half a unit of the sum so far.",
+    )
+    assert agreement.ok
+
+
+def test_many_rows_are_no_leave_to_be_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a unit for each addition comes to more than the whole of a float16 sum."""
+    from xent.walkthrough import _definitions
+
+    right = _definitions.binary_by_loop
+    for factor in (0.9, 1.1):
+        monkeypatch.setattr(
+            _definitions, "binary_by_loop", lambda *given, by=factor: right(*given) * by
+        )
+        agreement = verify(task="binary", dtype="float32", size=20_000)
+        assert agreement.row("NumPy, by hand", "binary, loop").verdict == DISAGREES
+        agreement = verify(task="binary", dtype="bfloat16", size=1000)
+        assert agreement.row("NumPy, by hand", "binary, loop").verdict == DISAGREES
+
+
+def test_a_side_that_has_overflown_is_no_disagreement() -> None:
+    agreement = verify(task="multilabel", dtype="float16", size=700, classes=200)
+    (pair,) = [one for one in agreement.equalities if one.library == "NumPy, by hand"]
+    assert math.isnan(pair.left_value)
+    assert pair.verdict == BREAKS
+    assert pair.why.startswith("The count, 140,000, overflows float16")
+    assert agreement.ok
+
+
+def test_a_sum_that_float16_can_not_hold() -> None:
+    agreement = verify(task="binary", dtype="float16", size=90_000, reduction="sum")
+    row = agreement.row("xent", "F.binary_cross_entropy_with_logits")
+    assert (row.value, row.verdict, row.why) == (
+        math.inf,
+        BREAKS,
+        "The sum overflows float16.",
+    )
+    assert agreement.ok
+
+
+# What the head and the reasons say.
+
+
+def test_the_probabilities_of_the_head_do_not_overflow() -> None:
+    agreement = verify("100 0; 0 200", "0 1", dtype="float32")
+    assert agreement.probabilities == pytest.approx((1, 0, 0, 1), abs=1e-30)
+    assert " probabilities  1.0000 0.0000 0.0000 1.0000\n" in str(agreement)
+    assert verify("-1000 1000", "0 1").probabilities == (0.0, 1.0)
+
+
+def test_the_loss_of_a_probability_of_one_is_lost() -> None:
+    row = verify("100 0; 0 200", "0 1", dtype="float32").row("SciPy", "xlogy")
+    assert row.value == 0
+    assert row.why == (
+        "3 of 4 probabilities are 0 or 1 in float32: log 1 is 0, so the loss of what is so likely "
+        "is lost."
+    )
+    row = verify("40 1", "1 0", dtype="float32").row("PyTorch", "F.binary_cross_entropy")
+    assert row.verdict == AGREES, "what is lost is small beside the rest"
+    row = verify("40", "1", dtype="float32").row("PyTorch", "F.binary_cross_entropy")
+    assert row.why == (
+        "1 of 1 probabilities is 0 or 1 in float32: log 1 is 0, so the loss of what is so likely "
+        "is lost."
+    )
+
+
+def test_the_name_of_a_file_is_no_markup(tmp_path: Any) -> None:
+    path = tmp_path / "<b>*1*.csv"
+    path.write_text("1\n2\n")
+    page = verify(path, "0 1").to_markdown()
+    assert "\\<b\\>\\*1\\*.csv" in page.splitlines()[0]
 
 
 def test_soft_targets() -> None:
@@ -527,7 +719,32 @@ def test_drawn_numbers_depend_on_the_seed_alone() -> None:
     first, again, other = (verify(task="multiclass", size=50, seed=seed) for seed in (1, 1, 2))
     assert first.exact == again.exact
     assert first.exact != other.exact
+    assert verify(size=5, dtype=torch.float16).dtype == "float16"  # type: ignore[arg-type]
     assert first.given == "50 x 3 logits in float32 from seed 1: the mean of cross_entropy"
+
+
+@pytest.mark.parametrize(
+    ("options", "given"),
+    [
+        ({"loss": "softmax_focal_loss", "gamma": 1.5}, "9 x 3 logits in float32 from seed 0: the "
+         "mean of softmax_focal_loss, gamma 1.5"),
+        ({"loss": "nll_loss"}, "9 x 3 log-probabilities in float32 from seed 0: the mean of "
+         "nll_loss"),
+        ({"loss": "binary_cross_entropy"}, "9 probabilities in float32 from seed 0: the mean of "
+         "binary_cross_entropy"),
+        ({"loss": "sigmoid_focal_loss", "task": "multilabel"}, "9 x 3 logits in float32 from seed "
+         "0: the mean of sigmoid_focal_loss"),
+        ({"task": "multiclass", "weight": "1 2 3"}, "9 x 3 logits in float32 from seed 0: the "
+         "mean of cross_entropy, weight given"),
+        ({"label_smoothing": 0.1}, "9 logits in float32 from seed 0: the mean of "
+         "binary_cross_entropy_with_logits, label_smoothing 0.1"),
+    ],
+)  # fmt: skip
+def test_drawn_numbers_for_a_loss_and_its_options(options: dict[str, Any], given: str) -> None:
+    agreement = verify(size=9, **options)
+    assert agreement.given == given
+    assert verdicts(agreement) == {AGREES}
+    assert agreement.exact != verify(size=9, seed=1, **options).exact
 
 
 @pytest.mark.parametrize(
@@ -550,9 +767,21 @@ def test_drawn_numbers_depend_on_the_seed_alone() -> None:
             "dtype must be one of float16, bfloat16, float32, float64; got 'int8'. Give float32.",
         ),
         (
-            {"label_smoothing": 0.1},
-            "verify: the options of a loss must be given with numbers; got no numbers. "
-            "Give logits and targets, too.",
+            {"class_dim": 1},
+            "verify: class_dim must be left out where numbers are drawn; got 1. "
+            "Classes are then on axis 1.",
+        ),
+        ({"size": 2.5}, "verify: size must be a whole number; got 2.5. Give 1, or more."),
+        ({"seed": "a"}, "verify: seed must be a whole number; got 'a'. Give 0, or more."),
+        ({"seed": -1}, "verify: seed must be at least 0; got -1. Give 0."),
+        (
+            {"size": 99999999999},
+            "verify: size must be at most 10,000,000, for 10,000,000 numbers are drawn at most; "
+            "got 99,999,999,999. Give 1000.",
+        ),
+        (
+            {"task": "binary", "loss": "nll_loss"},
+            "verify: task must be 'multiclass'; got 'binary'. Give 'multiclass'.",
         ),
         (
             {"logits": "1 2", "targets": "0 1", "reduction": "none"},
@@ -618,3 +847,12 @@ def test_text_and_markdown_name_every_row() -> None:
     )
     with pytest.raises(KeyError, match=r"PyTorch: F\.nothing; the rows are NumPy"):
         agreement.row("PyTorch", "F.nothing")
+
+
+def test_a_logarithm_that_is_floored_excuses_an_equality():
+    agreement = verify([-101.0], [1.0], task="binary")
+    assert agreement.ok
+    said = str(agreement)
+    assert "A probability is below exp(-100), and logarithms are floored at -100" in " ".join(
+        said.split()
+    )

@@ -92,7 +92,8 @@ def test_every_example_runs_and_gives_the_loss_that_is_told(choice: Choice, home
     names = run(choice.example, home)
     assert names["loss"].item() == pytest.approx(choice.value, rel=1e-6)
     assert len(choice.example.splitlines()) == 5
-    assert max(map(len, choice.example.splitlines())) <= 88
+    # With the two spaces before it, it fits a terminal of 80 columns.
+    assert max(map(len, choice.example.splitlines())) <= 78
 
 
 @every
@@ -191,6 +192,64 @@ def test_what_would_be_better() -> None:
 )
 def test_the_loss(asked: str, call: str) -> None:
     assert which(*asked.split()).call == call
+
+
+@pytest.mark.parametrize("asked", ["multiclass none indices", "binary softmax one-hot"])
+def test_dtypes_of_class_indices_are_those_that_each_library_takes(asked: str) -> None:
+    choice = which(*asked.split())
+    assert choice.targets.dtypes == "int64 or uint8 (xent: any integer)"
+    x, log_p = torch.zeros(2, 3), torch.zeros(2, 3).log_softmax(dim=1)
+    for name in ("int8", "int16", "int32", "int64", "uint8"):
+        target = torch.tensor([0, 2]).to(getattr(torch, name))
+        assert xent_functional.cross_entropy(x, target).isfinite()
+        if name in choice.targets.dtypes.split():
+            torch_functional.cross_entropy(x, target)
+            torch_functional.nll_loss(log_p, target)
+        else:
+            with pytest.raises(RuntimeError):
+                torch_functional.cross_entropy(x, target)
+
+
+def test_the_logarithm_of_a_probability_of_zero_is_warned_of() -> None:
+    for asked in ("multiclass softmax probabilities", "binary softmax probabilities"):
+        assert which(*asked.split()).change.endswith(
+            "As it is, a p of exactly 0 makes the loss NaN in PyTorch, 0 times log 0, even where "
+            "the target is 0, too; xent.functional gives 0 there. Of "
+            "p.clamp(min=torch.finfo(p.dtype).tiny) the logarithm is finite."
+        )
+    assert "NaN" not in which("multiclass", "softmax", "indices").change
+    p = target = torch.tensor([[1.0, 0.0]])
+    assert torch_functional.cross_entropy(p.log(), target).isnan()
+    assert xent_functional.cross_entropy(p.log(), target).item() == 0
+    for home in HOMES.values():
+        finite = p.clamp(min=torch.finfo(p.dtype).tiny).log()
+        assert home.cross_entropy(finite, target).item() == pytest.approx(0, abs=1e-30)
+
+
+def test_logits_inside_of_the_unit_interval_pass_for_probabilities() -> None:
+    assert sentence("binary none floats", "binary_cross_entropy") == (
+        "takes probabilities; logits lie anywhere: what is outside [0, 1] is refused, and a batch "
+        "that happens to lie inside passes without a word"
+    )
+    inside, target = torch.tensor([0.2, 0.9]), torch.tensor([0.0, 1.0])
+    assert torch_functional.binary_cross_entropy(inside, target).isfinite()
+
+
+def test_outputs_with_an_axis_of_one_are_squeezed() -> None:
+    assert "; (N, 1) by squeeze(1) first |" in which("binary", "none", "floats").to_markdown()
+    assert "squeeze" not in which("multilabel", "none", "floats").to_markdown()
+    z, target = torch.tensor([[0.2], [3.0]]), torch.tensor([0.0, 1.0])
+    with pytest.raises(ValueError, match="size"):
+        torch_functional.binary_cross_entropy_with_logits(z, target)
+    torch_functional.binary_cross_entropy_with_logits(z.squeeze(1), target)
+
+
+def test_what_only_xent_has_is_said() -> None:
+    choice = which("multiclass", "none", "indices")
+    (other,) = [other for other in choice.also if other.loss == "softmax_focal_loss"]
+    assert other.difference.endswith("; it is in xent.functional only")
+    assert not hasattr(torch_functional, "softmax_focal_loss")
+    assert ".." not in choice.to_markdown().replace("{0, ...,", "")
 
 
 @pytest.mark.parametrize("home", HOMES)
@@ -339,7 +398,9 @@ def test_a_new_row_of_the_table_is_in_the_answers(table: dict[str, Contract]) ->
     assert choice.loss == "binary_cross_entropy_with_logits"
     (other,) = [other for other in choice.also if other.loss == "brier_with_logits"]
     assert other.call == "F.brier_with_logits(logits, target)"
-    assert other.difference == "is another loss: Squared error of sigmoid(input)."
+    assert other.difference == (
+        "is another loss: squared error of sigmoid(input); it is in xent.functional only"
+    )
     told = which("binary", "sigmoid", "floats").mistakes
     assert "brier_with_logits" in {each.loss for each in told}
 
@@ -356,6 +417,15 @@ def test_a_new_loss_that_is_the_only_one(table: dict[str, Contract]) -> None:
 
 
 # What is refused.
+
+
+def test_no_word_may_be_missing() -> None:
+    for asked in ((None, None, None), (None, "none", "indices"), (["binary"], "none", "indices")):
+        with pytest.raises(xent.InputError) as caught:
+            which(*asked)  # type: ignore[arg-type]
+        assert str(caught.value).startswith(
+            f"which: task must be one of binary, multiclass, multilabel; got {asked[0]!r}. "
+        )
 
 
 @pytest.mark.parametrize(

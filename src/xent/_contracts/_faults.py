@@ -34,28 +34,28 @@ class Fault:
 
 
 NOT_A_TENSOR = Fault(
-    "XE201",
+    "XE401",
     "not-a-tensor",
     (TypeError, AttributeError),
     "a torch.Tensor",
     {"": "Use torch.as_tensor({argument}).", "none": "Only weights may be left out."},
 )
 INPUT_NOT_FLOATING = Fault(
-    "XE202",
+    "XE402",
     "input-not-floating",
     (NotImplementedError,),
     "{meaning} in float16, bfloat16, float32 or float64",
     {"": "Use input.float().", "complex": "Use input.real if its imaginary part means nothing."},
 )
 SWAPPED_ARGUMENTS = Fault(
-    "XE203",
+    "XE403",
     "swapped-arguments",
     (NotImplementedError,),
     "{meaning} of shape {form}",
     {"": "Did you swap input and target?"},
 )
 TARGET_NOT_INTEGER = Fault(
-    "XE204",
+    "XE404",
     "target-not-integer",
     (RuntimeError,),
     "class indices of an integer dtype",
@@ -69,7 +69,7 @@ TARGET_NOT_INTEGER = Fault(
     },
 )
 INDEX_OUT_OF_RANGE = Fault(
-    "XE205",
+    "XE405",
     "index-out-of-range",
     (IndexError,),
     "class indices in [0, {classes}){or_ignored}",
@@ -80,7 +80,7 @@ INDEX_OUT_OF_RANGE = Fault(
     },
 )
 INDEX_SHAPE = Fault(
-    "XE206",
+    "XE406",
     "index-shape",
     (RuntimeError,),
     "{forms}",
@@ -90,21 +90,21 @@ INDEX_SHAPE = Fault(
     },
 )
 AXIS_OF_ONE = Fault(
-    "XE207",
+    "XE407",
     "axis-of-one",
     (RuntimeError,),
     "of shape {shape}",
     {"": "Use {argument}.squeeze({axis})."},
 )
 CLASS_AXIS_ELSEWHERE = Fault(
-    "XE208",
+    "XE408",
     "class-axis-elsewhere",
     (RuntimeError,),
     "{meaning} with the classes on axis {axis}",
     {"": "Give class_dim={found_axis} or input.movedim({found_axis}, {axis})."},
 )
 INTEGERS_FOR_PROBABILITIES = Fault(
-    "XE209",
+    "XE409",
     "integers-for-probabilities",
     (RuntimeError,),
     "{forms}",
@@ -114,21 +114,21 @@ INTEGERS_FOR_PROBABILITIES = Fault(
     },
 )
 NO_CLASS_AXIS = Fault(
-    "XE210",
+    "XE410",
     "no-class-axis",
     (IndexError, RuntimeError),
     "{meaning} of shape {form}",
     {"": "For one logit use binary_cross_entropy_with_logits."},
 )
 CLASS_DIM_OUT_OF_RANGE = Fault(
-    "XE211",
+    "XE411",
     "class-dim-out-of-range",
     (IndexError,),
     "an axis of input, in [-{axes}, {axes})",
     {"": "Give class_dim=-1 where the classes are on the last axis."},
 )
 CLASS_VECTOR_SHAPE = Fault(
-    "XE212",
+    "XE412",
     "class-vector-shape",
     (RuntimeError,),
     "of shape ({classes},)",
@@ -139,14 +139,14 @@ CLASS_VECTOR_SHAPE = Fault(
     },
 )
 NOT_REAL = Fault(
-    "XE213",
+    "XE413",
     "not-real",
     (RuntimeError,),
     "real numbers",
     {"": "Use {argument}.real."},
 )
 NOT_BROADCASTABLE = Fault(
-    "XE214",
+    "XE414",
     "not-broadcastable",
     (RuntimeError,),
     "of a shape that broadcasts to {shape}",
@@ -157,28 +157,28 @@ NOT_BROADCASTABLE = Fault(
     },
 )
 SAMPLE_WEIGHT_SHAPE = Fault(
-    "XE215",
+    "XE415",
     "sample-weight-shape",
     (),
     "of shape {shape}",
     {"": "Give one weight per row.", "axis of one": "Use sample_weight.squeeze({axis})."},
 )
 UNKNOWN_CHOICE = Fault(
-    "XE216",
+    "XE416",
     "unknown-choice",
     (),
     "{choices}",
     {"": "Did you mean {nearest!r}?"},
 )
 SMOOTHING_OUT_OF_RANGE = Fault(
-    "XE217",
+    "XE417",
     "smoothing-out-of-range",
     (RuntimeError,),
     "in [0, 1]",
     {"": "Give label_smoothing=0.1, or 0 for none."},
 )
 PROBABILITY_OUT_OF_RANGE = Fault(
-    "XE218",
+    "XE418",
     "probability-out-of-range",
     (RuntimeError,),
     "probabilities in [0, 1]",
@@ -188,7 +188,7 @@ PROBABILITY_OUT_OF_RANGE = Fault(
     },
 )
 TARGET_OUT_OF_RANGE = Fault(
-    "XE219",
+    "XE419",
     "target-out-of-range",
     (RuntimeError,),
     "probabilities in [0, 1]{or_ignored}",
@@ -200,49 +200,49 @@ TARGET_OUT_OF_RANGE = Fault(
     },
 )
 MIXED_DEVICES = Fault(
-    "XE220",
+    "XE420",
     "mixed-devices",
     (RuntimeError,),
     "on the device of input, {device}",
     {"": "Use {argument}.to(input.device)."},
 )
 OPTION_TYPE = Fault(
-    "XE221",
+    "XE421",
     "option-type",
     (TypeError,),
     "{kind}",
     {"": "Give {argument}={example}."},
 )
 MARK_WITH_PROBABILITIES = Fault(
-    "XE222",
+    "XE422",
     "mark-with-probabilities",
     (RuntimeError,),
     "negative where target holds probabilities, which no index marks",
     {"": "Leave ignore_index out; give sample_weight 0 to rows that are to be left out."},
 )
 OPTION_OUT_OF_RANGE = Fault(
-    "XE223",
+    "XE423",
     "option-out-of-range",
     (),
     "{interval}",
     {"": "Give {argument}={example}."},
 )
 NOT_ONE_NUMBER = Fault(
-    "XE224",
+    "XE424",
     "not-one-number",
     (),
     "a number or a tensor of shape ()",
     {"": "Use {argument}.reshape(()) if it holds one number; one per row is a sample_weight."},
 )
 NORMALIZER_WITHOUT_MEAN = Fault(
-    "XE225",
+    "XE425",
     "normalizer-without-mean",
     (),
     "'mean' where normalizer is given",
     {"": "Give reduction='mean', which then divides by normalizer instead."},
 )
 UNEQUAL_SHAPES = Fault(
-    "XE226",
+    "XE426",
     "unequal-shapes",
     (RuntimeError,),
     "of the shape of input, {shape}",
@@ -252,14 +252,14 @@ UNEQUAL_SHAPES = Fault(
     },
 )
 SPARSE_TENSOR = Fault(
-    "XE227",
+    "XE427",
     "sparse-tensor",
     (NotImplementedError,),
     "a dense tensor",
     {"": "Use {argument}.to_dense()."},
 )
 UNDER_AUTOCAST = Fault(
-    "XE228",
+    "XE428",
     "under-autocast",
     (RuntimeError,),
     "probabilities outside of autocast, which rounds them away near 0 and 1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from xent.cli._present import print_document, terminal
 
 FORMATS = ("text", "markdown", "latex", "html", "json")
+ENDINGS = {".md": "markdown", ".tex": "latex", ".html": "html", ".htm": "html", ".json": "json"}
 
 
 @click.command()
@@ -37,13 +39,13 @@ FORMATS = ("text", "markdown", "latex", "html", "json")
               help="Any other argument of the loss, such as gamma=2.")  # fmt: skip
 @click.option("--class-dim", type=int, metavar="AXIS", help="Axis of the classes.")
 @click.option("--dtype", metavar="NAME", help="Round the numbers to it first, such as float32.")
-@click.option("-f", "--format", "form", type=click.Choice(FORMATS), default="text",
-              show_default=True)  # fmt: skip
+@click.option("-f", "--format", "form", type=click.Choice(FORMATS),
+              help="[default: what the ending of --out says, else text]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Write it here.")  # fmt: skip
 def command(
-    form: str, as_json: bool, out: Path | None, others: tuple[str, ...], **options: Any
+    form: str | None, as_json: bool, out: Path | None, others: tuple[str, ...], **options: Any
 ) -> int:  # the \b below is click's mark for lines to leave as they are
     """Walk through the calculation of a cross-entropy on your own numbers.
 
@@ -54,14 +56,14 @@ def command(
     Examples:
       xent explain --logits "-0.1 2 3 0.5" --targets "0 1 1 0"
       xent explain --logits "2 1 0; 0 3 1" --targets "0 2" --label-smoothing 0.1
-      xent explain --logits scores.csv:a,b,c --targets scores.csv:y -f html -o explained.html
+      xent explain --logits scores.csv:a,b,c --targets scores.csv:y -o page.html
 
     Exit codes: 0 fine, 2 bad input.
     """
     from xent.walkthrough._explain import explain
 
-    explanation = explain(**options, **_named(others))
-    form = "json" if as_json else form
+    form = _form(form, out, as_json=as_json)
+    explanation = explain(**options, **_named(others, options))
     if out is not None:
         _write(out, getattr(explanation, f"to_{form}")())
     elif form == "text" and sys.stdout.isatty():
@@ -71,6 +73,15 @@ def command(
     else:
         click.echo(getattr(explanation, f"to_{form}")(), nl=False)
     return 0
+
+
+def _form(form: str | None, out: Path | None, *, as_json: bool) -> str:
+    """The format that was asked for, or that the name of the file stands for."""
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} contradict each other; give one.")
+    if as_json:
+        return "json"
+    return form or ENDINGS.get(out.suffix.lower() if out else "", "text")
 
 
 def _write(path: Path, text: str) -> None:
@@ -88,15 +99,19 @@ def _write(path: Path, text: str) -> None:
     click.echo(f"Written: {path}", err=True)
 
 
-def _named(others: tuple[str, ...]) -> dict[str, Any]:
-    """NAME=VALUE, where a value that is a number is one."""
+def _named(others: tuple[str, ...], own: Collection[str] = ()) -> dict[str, Any]:
+    """NAME=VALUE, where a value that is a number is one; what has an option of its own is none."""
     named: dict[str, Any] = {}
     for other in others:
         name, equals, value = other.partition("=")
         if not (name and equals and value):
             raise click.UsageError(f"--option takes NAME=VALUE, such as gamma=2; got {other!r}.")
+        argument = name.strip().replace("-", "_")
+        if argument in own:
+            option = argument.replace("_", "-")
+            raise click.UsageError(f"{name.strip()} has an option of its own: --{option} {value}.")
         try:
-            named[name.strip().replace("-", "_")] = float(value)
+            named[argument] = float(value)
         except ValueError:
-            named[name.strip().replace("-", "_")] = value
+            named[argument] = value
     return named

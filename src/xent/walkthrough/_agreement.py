@@ -26,7 +26,8 @@ class Row:
         name: what it is called there.
         takes: what it was given, with shapes and dtypes of input and target.
         value: the loss.
-        ulp: how far that is from the exact loss, in units of the last place of the numbers' dtype.
+        ulp: how far that is from the exact loss, in units of the last place of the numbers' dtype;
+            NaN of NaN.
         seconds: the time of a call, without the conversion of its input; None if not measured.
         verdict: ``"agrees"``, ``"loses digits"``, ``"does not hold"`` or ``"disagrees"``.
         why: why it doesn't agree, in one sentence.
@@ -102,7 +103,7 @@ class Agreement:
         dtype: the dtype that they have.
         size: how many numbers there are.
         numbers: the first of them.
-        probabilities: the probabilities that they stand for, computed in their dtype.
+        probabilities: the probabilities that they stand for, rounded to their dtype.
         target_size: how many targets there are.
         targets: the first of them.
         exact: the exact loss to 25 digits.

@@ -37,6 +37,7 @@ def arrange_rows(
     target: Numbers,
     class_dim: int | None,
     options: Mapping[str, Any],
+    rounded_to: str,
 ) -> Arranged:
     """Rows ``(N, C)`` with the classes last, whatever axes they came on."""
     shape = values.values.shape
@@ -53,7 +54,8 @@ def arrange_rows(
     checks.check_values(contract, _domain(kind), rows, counted[:, None])
     if kind != "logits":
         probabilities = rows if kind == "probabilities" else np.exp(rows)
-        checks.check_sums(contract, "input", probabilities[counted])
+        dtypes = (values.dtype, rounded_to)
+        checks.check_sums(contract, kind, probabilities[counted], dtypes)
     for name in ("weight", "logit_adjustment"):
         if name in options:
             checks.check_class_vector(contract, name, options[name], classes)
@@ -70,8 +72,9 @@ def _distributions(contract: Contract, target: Numbers, axis: int, mark: int) ->
         refuse(contract, "mark-with-probabilities", "ignore_index", repr(mark))
     found = np.moveaxis(target.values, axis, -1).reshape(-1, target.values.shape[axis])
     everywhere = np.ones_like(found, dtype=np.bool_)
-    checks.check_values(contract, contract.argument("target").domains[-1], found, everywhere)
-    checks.check_sums(contract, "target", found)
+    domain = contract.argument("target").domains[-1]
+    checks.check_values(contract, domain, found, everywhere, "target")
+    checks.check_sums(contract, "targets", found, (target.dtype,))
     return found
 
 
@@ -83,9 +86,9 @@ def _indices(
     if target.typed and axis_of_one(target.values.shape, leading) is not None:
         target = replace(target, values=target.values.reshape(leading))
     checks.check_index_shape(contract, shape, target, axis)
-    indices = target.values.astype(np.int64)
-    checks.check_indices(contract, indices, shape[axis], mark, target.values.shape)
-    return indices.reshape(-1)
+    # As floats: beyond int64 there is nothing to turn them into.
+    checks.check_indices(contract, target.values, shape[axis], mark, target.values.shape)
+    return target.values.astype(np.int64).reshape(-1)
 
 
 def has_distributions(target: Numbers, shape: tuple[int, ...]) -> bool:
@@ -103,6 +106,7 @@ def arrange_elements(
     target: Numbers,
     class_dim: int | None,
     options: Mapping[str, Any],
+    rounded_to: str,
 ) -> Arranged:
     """Elements ``(N,)`` or ``(N, C)``; axes before the last are taken together."""
     if class_dim is not None:

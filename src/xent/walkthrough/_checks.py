@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xent._contracts import Contract, Domain
 from xent._errors import InputError
 from xent._symptoms import row_sum_tolerance
-from xent.walkthrough._numbers import Array, Numbers
+from xent.walkthrough._numbers import BITS, Array, Numbers
 from xent.walkthrough._refusals import axis_of_one, place, refuse
 
 Shape = tuple[int, ...]
@@ -32,6 +32,11 @@ def check_options(contract: Contract, options: Mapping[str, Any]) -> None:
     """Options that the loss has, in their domains."""
     known = {argument.name: argument for argument in contract.arguments}
     for name, value in options.items():
+        if name in ("input", "target"):
+            raise InputError(
+                f"{contract.name}: {name}", "left out", repr(value),
+                "Give the numbers as logits, probabilities or log-probabilities, and targets.",
+            )  # fmt: skip
         if name not in known:
             listed = ", ".join(option for option in known if option not in ("input", "target"))
             raise InputError(
@@ -129,9 +134,9 @@ def _check_written_whole(contract: Contract, shape: Shape, target: Numbers) -> N
 
 
 def check_indices(
-    contract: Contract, target: NDArray[np.int64], classes: int, ignore_index: int, shape: Shape
+    contract: Contract, target: Array, classes: int, ignore_index: int, shape: Shape
 ) -> None:
-    """Class indices that are classes, or mark a row to leave out."""
+    """Class indices, still as floats, that are classes or mark a row to leave out."""
     wrong = ((target < 0) | (target >= classes)) & (target != ignore_index)
     if not wrong.any():
         return
@@ -182,7 +187,11 @@ def check_targets_of_elements(
 
 
 def check_values(
-    contract: Contract, domain: Domain, values: Array, counted: NDArray[np.bool_]
+    contract: Contract,
+    domain: Domain,
+    values: Array,
+    counted: NDArray[np.bool_],
+    what: str = "input",
 ) -> None:
     """Numbers of the domain wherever they count; what is ignored is never read."""
     low, high = (float(bound) for bound in (domain.low, domain.high))
@@ -198,23 +207,47 @@ def check_values(
         situation = "nan" if math.isnan(value) else ""
         refuse(contract, "probability-out-of-range", "input", found, situation)
     repair = "Look for the NaN in what made them."
-    if not math.isnan(value):
+    if not math.isnan(value) and what == "target":
+        repair = "A target is a share of its class: divide each row by its sum."
+        if value < 0:
+            repair = "A target is a share of its class: give rows to leave out sample_weight 0."
+    elif not math.isnan(value):
         repair = "Give logits as logits: --logits, or logits=."
     required = f"{domain.plural} in {domain.interval}"
-    raise InputError(f"{contract.name}: input", required, found, repair)
+    raise InputError(f"{contract.name}: {what}", required, found, repair)
 
 
-def check_sums(contract: Contract, what: str, probabilities: Array) -> None:
-    """Rows of probabilities that sum to one, up to the rounding of a half type."""
+_REPAIRS_OF_SUMS = {
+    "probabilities": "Give logits as logits, or divide each row by its sum.",
+    "log-probabilities": "Give logits as logits: --logits, or logits=; log-softmax of these is "
+    "what they stand for if they are unnormalised.",
+    "targets": "Where several classes of a row are right give the task multilabel; else divide "
+    "each row by its sum.",
+}
+
+
+def check_sums(contract: Contract, what: str, probabilities: Array, dtypes: Sequence[str]) -> None:
+    """Rows that sum to one, up to the rounding of the coarsest dtype that they were stored in.
+
+    Args:
+        contract: of the loss.
+        what: ``"probabilities"``, ``"log-probabilities"`` or ``"targets"``.
+        probabilities: ``(N, C)``; of log-probabilities their exponentials.
+        dtypes: in which they were stored, one after the other.
+    """
     sums = probabilities.sum(axis=1)
-    wrong = ~(np.abs(sums - 1.0) <= row_sum_tolerance(probabilities.shape[1]))
+    # The tolerance is that of float16, and bfloat16 has three bits less.
+    coarser = 2.0 ** (BITS["float16"] - min(BITS[dtype] for dtype in ("float16", *dtypes)))
+    wrong = ~(np.abs(sums - 1.0) <= coarser * row_sum_tolerance(probabilities.shape[1]))
     if wrong.any():
         row = int(np.argmax(wrong))
+        logarithms = what == "log-probabilities"
         raise InputError(
-            f"{contract.name}: {what}",
-            "probabilities that sum to 1 in every row",
+            f"{contract.name}: {'target' if what == 'targets' else 'input'}",
+            f"{'log-' if logarithms else ''}probabilities "
+            f"{'whose exponentials' if logarithms else 'that'} sum to 1 in every row",
             f"a sum of {sums[row]:.6g} in row {row}",
-            "Give logits as logits, or divide each row by its sum.",
+            _REPAIRS_OF_SUMS[what],
         )
 
 

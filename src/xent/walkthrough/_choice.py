@@ -144,7 +144,7 @@ def which(task: str, last_layer: str, target: str) -> Choice:
     >>> print(choice.change)
     Better without the softmax: F.cross_entropy(logits, target). ...
     """
-    check_words(task, last_layer, target)
+    check_words(task, last_layer, target, all_of_them=True)
     return _choose(Combination(task, last_layer, target))
 
 
@@ -231,6 +231,14 @@ _LAYERS_THAT_DO_NOT_FIT = {
 }
 
 
+# As class probabilities weigh each logarithm, also those by 0.
+_LOG_OF_ZERO = (
+    "As it is, a p of exactly 0 makes the loss NaN in PyTorch, 0 times log 0, even where the "
+    "target is 0, too; xent.functional gives 0 there. Of p.clamp(min=torch.finfo(p.dtype).tiny) "
+    "the logarithm is finite."
+)
+
+
 def _better(combination: Combination, chosen: Route) -> str:
     if combination.last_layer == "none":
         return ""
@@ -238,7 +246,10 @@ def _better(combination: Combination, chosen: Route) -> str:
     start = f"Better without the {combination.last_layer}: {call}."
     if chosen.cost == 0 and combination.last_layer == "log_softmax":
         return f"{start} It is the same number in one step, with less memory."
-    return f"{start} A probability that rounds to 0 or 1 has lost what its logit knows."
+    lost = f"{start} A probability that rounds to 0 or 1 has lost what its logit knows."
+    if chosen.output.endswith(".log()") and chosen.target_domain == "class probability":
+        return f"{lost} {_LOG_OF_ZERO}"
+    return lost
 
 
 def _inputs(combination: Combination, route: Route) -> Operand:
@@ -265,6 +276,8 @@ def _meaning(domain: Domain) -> str:
 def _dtypes(argument: Argument, form: Form) -> str:
     """The dtypes of a form; those that only xent takes beside it are named as such."""
     dtypes = DTYPE_GROUPS.get(form.dtypes, ", ".join(form.dtypes))
+    if form.domain.name == "class index":
+        return f"int64 or uint8 (xent: any {dtypes})"
     others = [
         DTYPE_GROUPS.get(other.dtypes, ", ".join(other.dtypes))
         for other in argument.forms
@@ -298,5 +311,9 @@ def _alternative(route: Route, chosen: Route) -> Alternative:
     if route.cost == 1 and name == chosen.contract.twin:
         difference = "gives the same number: a second log_softmax changes nothing"
     else:
-        difference = siblings.get(name, f"is another loss: {route.contract.summary}")
+        summary = route.contract.summary
+        other = f"is another loss: {summary[0].lower()}{summary[1:].removesuffix('.')}"
+        difference = siblings.get(name, other)
+    if not route.contract.also_known_as:
+        difference += "; it is in xent.functional only"
     return Alternative(name, route.call, difference)

@@ -60,8 +60,8 @@ def _target(combination: Combination, instead_of: Combination | None) -> str:
     target = example_target(combination)
     if instead_of is not None and instead_of.target_shape == "lists":
         lists = [np.flatnonzero(row).tolist() for row in target]
-        columns = f"[float(c in row) for c in range({target.shape[1]})]"
-        return f"torch.tensor([{columns} for row in {json.dumps(lists)}])"
+        columns = f"torch.eye({target.shape[1]})[row].sum(dim=0)"
+        return f"torch.stack([{columns} for row in {json.dumps(lists)}])"
     return f"torch.tensor({json.dumps(target.tolist())})"
 
 

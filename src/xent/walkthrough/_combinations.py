@@ -110,8 +110,16 @@ def every_combination(
                 yield Combination(one_task, one_layer, one_target)
 
 
-def check_words(task: str | None, last_layer: str | None, target: str | None) -> None:
+def check_words(
+    task: str | None, last_layer: str | None, target: str | None, *, all_of_them: bool = False
+) -> None:
     """Refuse a word that is not in the tables, and say which is near.
+
+    Args:
+        task: None where it is left open, and so on.
+        last_layer: likewise.
+        target: likewise.
+        all_of_them: whether none may be left open.
 
     Raises:
         InputError: for an unknown word.
@@ -121,7 +129,7 @@ def check_words(task: str | None, last_layer: str | None, target: str | None) ->
     given = (("task", task, TASKS), ("last_layer", last_layer, LAST_LAYERS),
              ("target", target, TARGET_FORMS))  # fmt: skip
     for argument, word, known in given:
-        if word is None or word in known:
+        if (word is None and not all_of_them) or (isinstance(word, str) and word in known):
             continue
         near = get_close_matches(str(word), known, n=1, cutoff=0.4)
         repair = f"Did you mean {near[0]!r}?" if near else f"Give {argument}={next(iter(known))!r}."

@@ -89,12 +89,17 @@ def _coefficients(of: Elements) -> tuple[Array, Array]:
     return positive, share * (1.0 - of.smoothed)
 
 
-def gradient(of: Elements) -> Array:
-    """The gradient of the reduced loss by the logits."""
+def slope(of: Elements) -> Array:
+    """The gradient of each loss by its logit, weights and all."""
     positive, negative = _coefficients(of)
     counts = of.counted
     p, q = np.where(counts, of.p, 0.5), np.where(counts, of.q, 0.5)
-    return np.asarray((negative * p - positive * q) / scale_of(of.given))
+    return np.asarray(negative * p - positive * q)
+
+
+def gradient(of: Elements) -> Array:
+    """The gradient of the reduced loss by the logits."""
+    return np.asarray(slope(of) / scale_of(of.given))
 
 
 def gradient_by_p(of: Elements) -> Array:

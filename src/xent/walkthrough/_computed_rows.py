@@ -13,6 +13,8 @@ from xent.walkthrough._numbers import Array
 from xent.walkthrough._steps_shared import names_of, scale_of
 from xent.walkthrough._tables import REAL, Block, Table
 
+TRANSFORMS = ("softcap", "temperature", "logit_adjustment")
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -53,6 +55,11 @@ class Rows:
         return self.given.counted
 
     @property
+    def undefined(self) -> NDArray[np.bool_]:
+        """Which rows have no softmax: an infinite logit makes it inf / inf."""
+        return np.asarray(np.isnan(self.p).any(axis=1) & self.counted)
+
+    @property
     def is_target(self) -> NDArray[np.bool_]:
         """The class of each row, or the likeliest of its class probabilities."""
         best = np.argmax(self.onehot, axis=1)
@@ -69,12 +76,15 @@ def rows(given: Given) -> Rows:
     """Compute everything, by forms that break nowhere."""
     values, classes = given.values, given.values.shape[1]
     with np.errstate(all="ignore"):
-        if given.kind == "logits":
-            x = _transformed(given, values)
+        if given.kind == "logits" or any(name in given.options for name in TRANSFORMS):
+            x = _transformed(given, _logits(given))
             log_p = log_softmax(x)
+            # As in PyTorch: where an infinite logit makes one class NaN, none of the row is known.
+            log_p = np.where(np.isnan(log_p).any(axis=1, keepdims=True), np.nan, log_p)
             p = np.exp(log_p)
         elif given.kind == "probabilities":
-            x, p, log_p = values, values, np.log(values)
+            p, log_p = values, np.log(values)
+            x = log_p
         else:
             x, p, log_p = values, np.exp(values), values
     if given.soft:
@@ -86,12 +96,25 @@ def rows(given: Given) -> Rows:
     return Rows(given, names_of(given), x, p, log_p, onehot, smoothed)
 
 
+def _logits(given: Given) -> Array:
+    """Logits of these probabilities, which their logarithms are, or the logits themselves."""
+    if given.kind != "probabilities":
+        return given.values
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(given.values))
+
+
 def _transformed(given: Given, values: Array) -> Array:
     softcap, adjustment = given.options.get("softcap"), given.options.get("logit_adjustment")
     if softcap is not None:
         values = softcap * np.tanh(values / softcap)
     values = values / given.options.get("temperature", 1.0)
     return np.asarray(values if adjustment is None else values + adjustment)
+
+
+def at(values: Array, places: NDArray[np.int64]) -> Array:
+    """The entry of each row at a place of its own."""
+    return np.asarray(np.take_along_axis(values, places[:, None], axis=1)[:, 0])
 
 
 def at_target(of: Rows, values: Array) -> Array:
@@ -121,26 +144,33 @@ def _coefficients(of: Rows) -> tuple[Array, Array]:
     share = of.counted.astype(np.float64)
     if given.sample_weight is not None:
         share = share * given.sample_weight
-    weight = np.ones(of.x.shape[1]) if given.weight is None else given.weight
     penalty = share * given.options.get("z_loss", 0.0)
-    if given.soft:
-        return share[:, None] * weight * of.smoothed, penalty
-    own = of.onehot @ weight
-    spread = given.label_smoothing / of.x.shape[1] * weight
-    hard = (1.0 - given.label_smoothing) * own[:, None] * of.onehot
-    return share[:, None] * (hard + spread), penalty * own
+    if not given.soft and given.weight is not None:
+        penalty = penalty * (of.onehot @ given.weight)
+    return share[:, None] * class_weights(of), penalty
+
+
+def class_weights(of: Rows) -> Array:
+    """What stands before -log p_c in the loss of each row, but for its sample weight."""
+    weight = np.ones(of.x.shape[1]) if of.given.weight is None else of.given.weight
+    return np.asarray(weight * of.smoothed)
 
 
 def gradient(of: Rows) -> Array:
     """The gradient of the reduced loss by the logits that were given."""
+    return np.asarray(slope(of) / scale_of(of.given))
+
+
+def slope(of: Rows) -> Array:
+    """The gradient of the loss of each row by the logits that were given."""
     coefficients, penalty = _coefficients(of)
     with np.errstate(all="ignore"):
         p = np.where(of.counted[:, None], of.p, 0.0)
         lse = np.where(of.counted, log_sum_exp(of), 0.0)
-        slope = coefficients.sum(axis=1, keepdims=True) * p - coefficients
-        slope = slope + (2.0 * penalty * lse)[:, None] * p
-    slope = slope / of.given.options.get("temperature", 1.0)
+        total = coefficients.sum(axis=1, keepdims=True) * p - coefficients
+        total = total + (2.0 * penalty * lse)[:, None] * p
+    total = total / of.given.options.get("temperature", 1.0)
     softcap = of.given.options.get("softcap")
     if softcap is not None:
-        slope = slope * (1.0 - np.tanh(of.given.values / softcap) ** 2)
-    return np.asarray(slope / scale_of(of.given))
+        total = total * (1.0 - np.tanh(_logits(of.given) / softcap) ** 2)
+    return np.asarray(total)

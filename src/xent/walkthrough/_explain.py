@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from xent._contracts import CONTRACTS
 from xent.walkthrough import _steps_elements as by_element
+from xent.walkthrough import _steps_focal as focal
 from xent.walkthrough import _steps_rows as by_row
 from xent.walkthrough._computed_elements import elements as computed_elements
 from xent.walkthrough._computed_rows import rows as computed_rows
@@ -18,6 +21,7 @@ from xent.walkthrough._inputs import read_given
 from xent.walkthrough._loss_curve import curve_of_elements, curve_of_rows
 from xent.walkthrough._numbers import Array
 from xent.walkthrough._steps_shared import (
+    counted_kind,
     exact_value,
     label_of,
     losses_of,
@@ -36,6 +40,10 @@ STEPPED = {
     "cross_entropy": CONTRACTS["cross_entropy"].definition,
     "nll_loss": CONTRACTS["nll_loss"].definition,
 }
+FOCAL = {
+    "sigmoid_focal_loss": CONTRACTS["sigmoid_focal_loss"].definition,
+    "softmax_focal_loss": CONTRACTS["softmax_focal_loss"].definition,
+}
 
 
 def explain(
@@ -46,7 +54,7 @@ def explain(
     log_probabilities: Any = None,
     task: str | None = None,
     loss: str | None = None,
-    dtype: str | None = None,
+    dtype: Any = None,
     class_dim: int | None = None,
     weight: Any = None,
     pos_weight: Any = None,
@@ -73,7 +81,8 @@ def explain(
         task: ``"binary"``, ``"multiclass"`` or ``"multilabel"``; needed only where outputs and
             targets of shape ``(N, C)`` could be either of the last two.
         loss: a loss of ``xent.functional`` by name; None follows from the rest.
-        dtype: round the numbers to it first, such as ``"float32"``; None leaves them.
+        dtype: round the numbers to it first, such as ``"float32"`` or ``torch.float32``; None
+            leaves them.
         class_dim: the axis of the classes; None is PyTorch's rule.
         weight: of each class, or of each element for a yes or no.
         pos_weight: of the term of 1.
@@ -123,26 +132,38 @@ def explained(given: Given) -> Explanation:
         value=value,
         exact="" if exact is None else digits(exact),
         rows=tuple(losses.tolist()),
-        curve=curve(given, losses),
+        # Of other losses the curve of cross-entropy isn't the one that the samples lie on.
+        curve=curve(given, losses) if _is_of(STEPPED, given) else None,
         options={**given.options, "reduction": given.reduction},
     )
 
 
 def _steps(given: Given, losses: Array) -> list[Step]:
-    stepped = STEPPED.get(given.loss) is given.contract.definition
+    stepped, focused = _is_of(STEPPED, given), _is_of(FOCAL, given)
     reduction = reduction_step(given, losses)
     if given.of_rows:
         rows = computed_rows(given)
         steps = by_row.first_steps(rows)
         if stepped:
             return [*steps, *by_row.loss_steps(rows, losses), reduction, *by_row.last_steps(rows)]
+        if focused:
+            loss = focal.loss_of_rows(rows, losses)
+            return [*steps, loss, reduction, focal.gradient_of_rows(rows)]
     else:
         elements = computed_elements(given)
         steps = by_element.first_steps(elements)
         if stepped:
-            loss = by_element.loss_steps(elements, losses)
-            return [*steps, *loss, reduction, *by_element.last_steps(elements)]
+            of_each = by_element.loss_steps(elements, losses)
+            return [*steps, *of_each, reduction, *by_element.last_steps(elements)]
+        if focused:
+            loss = focal.loss_of_elements(elements, losses)
+            return [*steps, loss, reduction, focal.gradient_of_elements(elements)]
     return [*steps, _defined_loss(given, losses), reduction, _defined_gradient(given)]
+
+
+def _is_of(known: Mapping[str, Any], given: Given) -> bool:
+    """Whether the loss is a known one, and still has its own definition."""
+    return known.get(given.loss) is given.contract.definition
 
 
 def _defined_loss(given: Given, losses: Array) -> Step:
@@ -172,8 +193,10 @@ def _defined_gradient(given: Given) -> Step:
 
 def _sentence(given: Given) -> str:
     """What was given, with the options that were."""
-    shape = "x".join(str(size) for size in given.shape) or "one"
-    told = [f"{given.task}: {shape} {given.kind} in {given.dtype} from {given.source}"]
+    numbers = counted_kind(1, given.kind)
+    if math.prod(given.shape) != 1:
+        numbers = f"{'x'.join(f'{size:,}' for size in given.shape)} {given.kind}"
+    told = [f"{given.task}: {numbers} in {given.dtype} from {given.source}"]
     for name, value in given.options.items():
         told.append(f"{name} {_few(value) if isinstance(value, np.ndarray) else value}")
     told.append(f"reduction {given.reduction}")

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xent._links import log_sigmoid, log_softmax
 from xent.walkthrough._inputs import Given
+from xent.walkthrough._numbers import to_dtype
 
 Array = NDArray[Any]
 # NumPy has no bfloat16.
@@ -64,12 +66,25 @@ def probabilities_in_numpy(given: Given) -> Array:
     return values if given.kind == "probabilities" else np.asarray(np.exp(values))
 
 
+def stable_probabilities(given: Given) -> NDArray[np.float64]:
+    """The probabilities without overflow, rounded to the dtype of the numbers once."""
+    values = given.values
+    if given.kind == "logits":
+        values = np.exp(log_softmax(values) if given.of_rows else log_sigmoid(values))
+    elif given.kind == "log-probabilities":
+        values = np.exp(values)
+    return to_dtype(np.asarray(values), given.dtype)
+
+
 def one_hot(given: Given) -> Array:
-    """The target of rows as one column for each class, in the dtype of the numbers."""
+    """The target of rows as one column for each class; nothing but 0 where a row is ignored."""
     kind = NUMPY_DTYPES[given.dtype]
     if given.soft:
         return given.target.astype(kind)
-    return np.asarray(np.eye(given.values.shape[1], dtype=kind)[given.target])
+    columns = np.zeros(given.values.shape, dtype=kind)
+    counted = np.flatnonzero(given.counted)
+    columns[counted, given.target[counted]] = 1
+    return columns
 
 
 def in_torch(values: Array, dtype: str) -> Any:

@@ -44,7 +44,7 @@ def read_given(
     *,
     task: str | None = None,
     loss: str | None = None,
-    dtype: str | None = None,
+    dtype: Any = None,
     class_dim: int | None = None,
     **options: Any,
 ) -> Given:
@@ -81,7 +81,7 @@ def read_given(
     spread = options.get("label_smoothing") not in (None, 0)
     contract = _contract(kind, values, target, task, loss, spread=spread)
     checks.check_input_dtype(contract, values, target)
-    chosen = dtype or values.dtype
+    chosen = str(dtype or values.dtype).removeprefix("torch.")
     if chosen not in DTYPES:
         raise InputError("dtype", f"one of {', '.join(DTYPES)}", repr(dtype), "Give float32.")
     read = _read_options(options)
@@ -89,7 +89,7 @@ def read_given(
     rounded = replace(values, values=to_dtype(values.values, chosen))
     arrange = arrange_rows if takes_rows(contract) else arrange_elements
     arranged, arranged_target, arranged_options = arrange(
-        contract, kind, rounded, target, class_dim, read
+        contract, kind, rounded, target, class_dim, read, chosen
     )
     return Given(
         loss=contract.name,
@@ -101,8 +101,14 @@ def read_given(
         reduction=arranged_options.pop("reduction", "mean"),
         options=arranged_options,
         shape=values.values.shape,
-        source=values.source,
+        source=values.source + _overflowed(values.values, rounded.values, chosen),
     )
+
+
+def _overflowed(before: Array, after: Array, dtype: str) -> str:
+    """How many numbers a dtype is too narrow for."""
+    count = int(np.count_nonzero(np.isfinite(before) & np.isinf(after)))
+    return f", {count:,} of them infinite in {dtype}" if count else ""
 
 
 def _the_one(by_kind: Mapping[str, Any]) -> tuple[str, Any]:

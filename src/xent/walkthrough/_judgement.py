@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from xent.walkthrough._feeds import Feed, probabilities_in_numpy
+from xent.walkthrough._feeds import NUMPY_DTYPES, Feed, probabilities_in_numpy
 from xent.walkthrough._identities import Identity
 from xent.walkthrough._implementations import INFINITE_LOGITS, ONE_BY_ONE, Implementation
 from xent.walkthrough._inputs import Given
-from xent.walkthrough._numbers import BITS, LOWEST_EXPONENT
+from xent.walkthrough._numbers import BITS
+from xent.walkthrough._summing import overflow_of_sum, rounding_of_sum
 
 AGREES, LOSES, BREAKS, DISAGREES = "agrees", "loses digits", "does not hold", "disagrees"
 FLOORED = "logarithms are floored at -100"
+LOST = "log 1 is 0, so the loss of what is so likely is lost"
 # Of a value that is right, in units of its last place: its terms, their sum and the quotient are
 # rounded, each by a unit or two.
 _UNITS = 8.0
@@ -49,16 +52,23 @@ def judge(
         distance: how far the value is from it, in ulp of the dtype.
         given: the numbers.
     """
-    bound = _UNITS + _of_the_sum(one, given)
-    if distance <= bound:
+    summing = _of_the_sum(one, given)
+    # What is added in a longer dtype loses less of a unit of the numbers' own.
+    shorter = min(1.0, 2.0 ** (BITS[given.dtype] - BITS[one.feed.dtype]))
+    if distance <= _UNITS + summing * shorter:
         return Judgement(AGREES)
     own = exact_of_feed(one.feed, given)
-    if _within(value, own, bound, one, given):
-        same = math.isfinite(exact) and abs(value - exact) <= _STILL_THE_SAME * abs(exact)
-        return Judgement(LOSES if same else BREAKS, _lost_before(one, given))
-    edge = at_the_edge(one, given) or _overflow(value, own, given)
+    same = math.isfinite(exact) and abs(value - exact) <= _STILL_THE_SAME * abs(exact)
+    if _within(value, own, _UNITS + summing, one, given):
+        return Judgement(LOSES if same else BREAKS, _lost_before(one, given, value))
+    dtype = one.feed.dtype
+    edge = overflow_of_sum(value, own, given, dtype) or at_the_edge(one, given, value)
     if edge:
         return Judgement(BREAKS, f"{edge}.")
+    if one.sums == ONE_BY_ONE:
+        rounded = rounding_of_sum(value, own, given, dtype)
+        if rounded:
+            return Judgement(LOSES if same else BREAKS, f"{rounded}.")
     return Judgement(
         DISAGREES, f"The loss of what it was given is {own!r}, and rounding explains no more."
     )
@@ -66,14 +76,21 @@ def judge(
 
 def judge_refusal(one: Implementation, given: Given, error: str) -> Judgement:
     """An error where there should be a value is excused by numbers at the edge of a domain."""
-    edge = at_the_edge(one, given)
+    edge = at_the_edge(one, given, math.nan)
     return Judgement(BREAKS, f"{edge}; {error}") if edge else Judgement(DISAGREES, error)
 
 
 def _of_the_sum(one: Implementation, given: Given) -> float:
-    """What rounding may do to the sum, in units of its last place."""
+    """What rounding may do to the sum, in units of its last place; no more than a digit or two.
+
+    A short dtype can lose the whole sum to rounding: that is then no agreement, but explained.
+    """
     terms = float(given.values.size)
-    return terms / 2 if one.sums == ONE_BY_ONE else math.log2(terms + 1)
+    in_trees = math.log2(terms + 1)
+    if one.sums != ONE_BY_ONE:
+        return in_trees
+    unit = 2.0 ** (1 - BITS[one.feed.dtype])
+    return max(in_trees, min(terms / 2, _STILL_THE_SAME / unit))
 
 
 def _within(value: float, own: float, bound: float, one: Implementation, given: Given) -> bool:
@@ -149,14 +166,30 @@ def _excuse(left: float, right: float, pair: Identity, given: Given) -> str:
     """What of the numbers keeps two sides apart that are the same elsewhere."""
     if pair.through_probabilities and _saturates(given):
         return "A probability has rounded to 0 or 1, and its logit is lost"
+    if pair.through_probabilities and _is_floored(given):
+        return f"A probability is below exp(-100), and {FLOORED}"
     if not np.isfinite(given.values).all():
         return f"A number is infinite: {INFINITE_LOGITS}"
-    return _overflow(left + right, min(left, right), given)
+    by_hand = pair.library == "NumPy, by hand"
+    dtype = NUMPY_DTYPES[given.dtype] if by_hand else given.dtype
+    mean = exact_of_loss(given, np.asarray(given.arguments()["input"]))
+    for value in (left, right):
+        excuse = overflow_of_sum(value, mean, given, dtype)
+        if not excuse and by_hand and abs(value - mean) > _STILL_THE_SAME * abs(mean):
+            excuse = rounding_of_sum(value, mean, given, dtype)
+        if excuse:
+            return excuse
+    return ""
 
 
 def _saturates(given: Given) -> bool:
     p = probabilities_in_numpy(given)
     return bool(np.any((p == 0) | (p == 1) | ~np.isfinite(p)))
+
+
+def _is_floored(given: Given) -> bool:
+    p = probabilities_in_numpy(given).astype(np.float64)
+    return bool(np.any(p < math.exp(-100.0)))
 
 
 def _odds(given: Given) -> float:
@@ -165,20 +198,10 @@ def _odds(given: Given) -> float:
     return float(np.mean(np.where(given.target > 0.5, 1.0, p / np.maximum(1 - p, 2.0**-53))))
 
 
-def _overflow(value: float, mean: float, given: Given) -> str:
-    """Whether the sum of the rows is more than the dtype can hold."""
-    if math.isfinite(value) or given.reduction == "sum":
-        return ""
-    largest = float(
-        np.ldexp(2.0 - 2.0 ** (1 - BITS[given.dtype]), -LOWEST_EXPONENT[given.dtype] + 1)
-    )
-    total = abs(mean) * given.values.size
-    return f"The sum before the division overflows {given.dtype}" if total > largest else ""
-
-
-def at_the_edge(one: Implementation, given: Given) -> str:
+def at_the_edge(one: Implementation, given: Given, value: float) -> str:
     """What the edge of the domain does to the numbers that were fed; empty where none is there."""
-    values, dtype = one.feed.values, given.dtype
+    counted, dtype = given.counted, given.dtype
+    values = one.feed.values.reshape(given.values.shape)[counted]
     if not one.feed.of_probabilities:
         infinite = int(np.count_nonzero(np.isinf(values)))
         if not infinite or not one.weakness:
@@ -194,8 +217,25 @@ def at_the_edge(one: Implementation, given: Given) -> str:
         return ""
     where = "within eps of 0 or 1" if one.edge else "0 or 1"
     weakness = one.weakness or (FLOORED if one.feed.loss == "binary_cross_entropy" else "")
+    if not one.edge and math.isfinite(value) and not _unlikely(p, given):
+        weakness = LOST
     start = f"{_many(reached, p.size, 'probabilities')} {where} in {dtype}"
     return f"{start}: {weakness}" if weakness else start
+
+
+def _unlikely(p: NDArray[np.float64], given: Given) -> bool:
+    """Whether a target says what has a probability of 0, so that its loss is infinite or floored.
+
+    Args:
+        p: the probabilities of what is not ignored.
+        given: the numbers with their targets.
+    """
+    target = given.target[given.counted]
+    if not given.of_rows:
+        return bool(np.any(((p == 0) & (target > 0)) | ((p == 1) & (target < 1))))
+    if given.soft:
+        return bool(np.any((p == 0) & (target > 0)))
+    return bool(np.any(p[np.arange(len(p)), target] == 0))
 
 
 def _many(count: int, size: int, what: str) -> str:
@@ -203,14 +243,14 @@ def _many(count: int, size: int, what: str) -> str:
     return f"{count} of {size} {what} {verb}"
 
 
-def _lost_before(one: Implementation, given: Given) -> str:
+def _lost_before(one: Implementation, given: Given, value: float) -> str:
     """Why the loss of what was fed is not the loss of what was given."""
     if not one.feed.of_probabilities:
         return (
             f"{one.feed.dtype} has no more digits for this: the loss is small beside the numbers "
             "that it is a difference of."
         )
-    edge = at_the_edge(one, given)
+    edge = at_the_edge(one, given, value)
     if edge:
         return f"{edge}."
     if given.kind == "probabilities":

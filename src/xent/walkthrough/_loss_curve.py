@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
@@ -18,7 +18,7 @@ from xent.walkthrough._numbers import Array
 from xent.walkthrough._steps_shared import without_options
 
 WIDTH, HEIGHT = 640.0, 340.0
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 16.0, 30.0, 46.0
+LEFT, RIGHT, TOP, BOTTOM = 70.0, 16.0, 30.0, 52.0
 # Points beyond these are thinned out, and beyond the second number carry no names.
 MOST_POINTS, MOST_NAMED = 400, 12
 STEPS = 160
@@ -68,7 +68,8 @@ def curve_of_elements(given: Given, losses: Array) -> LossCurve:
 def curve_of_rows(given: Given, losses: Array) -> LossCurve:
     """One curve: the loss of a row falls with the log-odds of its class against all others."""
     of = rows(given)
-    plain = plain_losses(without_options(given))
+    seen = without_options(given)
+    plain = plain_losses(replace(seen, values=of.x) if given.kind == "logits" else seen)
     with np.errstate(all="ignore"):
         others = np.where(of.is_target, -np.inf, of.log_p)
         largest = others.max(axis=1, keepdims=True)
@@ -124,7 +125,7 @@ def _svg(curve: LossCurve) -> str:
         seen = [(x, _softplus(sign * x)) for x in xs if _softplus(sign * x) <= top]
         line = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in seen)
         body.append(f'<polyline class="curve of-{number}" points="{line}"/>')
-        place = LEFT + 8 + 210 * number
+        place = LEFT + 8 + 250 * number
         body.append(f'<line class="curve of-{number}" x1="{place:.0f}" x2="{place + 22:.0f}" '
                     f'y1="14" y2="14"/>')  # fmt: skip
         body.append(f'<text x="{place + 28:.0f}" y="18">{escape(name)}</text>')
@@ -161,7 +162,7 @@ def _axes(
         x = across(tick)
         drawn.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP:.0f}" '
                      f'y2="{HEIGHT - BOTTOM:.0f}"/>')  # fmt: skip
-        drawn.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 16:.0f}" '
+        drawn.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 18:.0f}" '
                      f'text-anchor="middle">{tick:g}</text>')  # fmt: skip
     for tick in ticks(0.0, top):
         y = up(tick)
@@ -173,8 +174,8 @@ def _axes(
     drawn.append(f'<text x="{middle:.0f}" y="{HEIGHT - 8:.0f}" text-anchor="middle">'
                  f"{escape(axis)}</text>")  # fmt: skip
     centre = (TOP + HEIGHT - BOTTOM) / 2
-    drawn.append(f'<text x="14" y="{centre:.0f}" text-anchor="middle" '
-                 f'transform="rotate(-90 14 {centre:.0f})">loss, nats</text>')  # fmt: skip
+    drawn.append(f'<text x="18" y="{centre:.0f}" text-anchor="middle" '
+                 f'transform="rotate(-90 18 {centre:.0f})">loss, nats</text>')  # fmt: skip
     return drawn
 
 

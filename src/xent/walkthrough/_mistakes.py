@@ -116,8 +116,13 @@ def _refused_values(combination: Combination, contract: Contract) -> str:
     given, wanted = combination.output_domain, contract.argument("input").domains[0]
     if wanted.name != "probability" or given.name not in ("logit", "log-probability"):
         return ""
-    where = "lie anywhere" if given.name == "logit" else "lie below 0"
-    return f"takes probabilities; {given.plural} {where}, and what is outside [0, 1] is refused"
+    refused = "what is outside [0, 1] is refused"
+    if given.name == "log-probability":
+        return f"takes probabilities; {given.plural} lie below 0, and {refused}"
+    return (
+        f"takes probabilities; {given.plural} lie anywhere: {refused}, and a batch that happens to "
+        "lie inside passes without a word"
+    )
 
 
 def _number(combination: Combination, contract: Contract, classes: int) -> tuple[str, str]:

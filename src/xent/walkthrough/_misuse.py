@@ -32,6 +32,8 @@ def misuses(given: Given) -> Iterator[Misuse]:
         return
     if given.loss not in PLAIN_LOSSES or given.options or given.reduction != "mean":
         return
+    if not given.counted.all():
+        return
     values = feeds.in_torch(given.values, given.dtype)
     letter = "x" if given.of_rows else "z"
     if given.kind != "logits":
@@ -76,5 +78,5 @@ def _made(mistake: Mistake, given: Given, letter: str, values: Any) -> Misuse:
         reason = " ".join(str(error).split())
         return Misuse(call, None, f"{type(error).__name__}: {reason}", why)
     if mistake.outcome == REFUSED:
-        why += " These happen to pass, and the number means nothing."
+        why += " These do, and the number means nothing."
     return Misuse(call, value, "", why)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,9 @@ def _naive_rows(given: Given, values: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(-np.log(np.take_along_axis(p, safe[:, None], axis=1)[:, 0]))
 
 
-def naive_step(given: Given, plain: Given, names: list[str], label: str) -> Step:
+def naive_step(
+    given: Given, plain: Given, names: list[str], label: str, without: Sequence[str] = ()
+) -> Step:
     """Where the textbook's form breaks on these numbers.
 
     Args:
@@ -59,6 +61,7 @@ def naive_step(given: Given, plain: Given, names: list[str], label: str) -> Step
         plain: the same without the options of the loss, whose definition gives the stable value.
         names: of the rows or elements.
         label: what one is called.
+        without: options that the losses here leave out.
     """
     stable = plain_losses(plain)
     by_dtype = {dtype: naive_losses(given, dtype) for dtype in PRECISIONS}
@@ -81,7 +84,9 @@ def naive_step(given: Given, plain: Given, names: list[str], label: str) -> Step
         mark="differs from the exact value in the digits that count" if broken.size else "",
     )
     reason = _row_reason if given.of_rows else _element_reason
-    sentence = _sentence(given, names, label, broken, wrong, reason)
+    sentence = _sentence(given, names, label, broken, wrong, reason, stable)
+    if without:
+        sentence = f"Compared are the losses before {', '.join(without)}. {sentence}"
     naive, latex = _forms(given)
     return Step("naive", "Where the naive form breaks", naive, latex, sentence, (table,))
 
@@ -95,8 +100,9 @@ def plain_losses(plain: Given) -> Array:
 def _wrong(naive: Array, stable: Array) -> NDArray[np.bool_]:
     with np.errstate(all="ignore"):
         near = np.abs(naive - stable) <= WRONG * np.abs(stable)
-    # Two equal infinities are not wrong, though their difference is no number.
-    return np.asarray(~(near | (naive == stable)))
+    # Two equal infinities are not wrong, though their difference is no number; nor is a NaN
+    # wrong where the loss itself is one.
+    return np.asarray(~(near | (naive == stable) | np.isnan(stable)))
 
 
 def _most_telling(broken: NDArray[np.int64], counted: NDArray[np.int64]) -> list[int]:
@@ -112,8 +118,17 @@ def _sentence(
     broken: NDArray[np.int64],
     wrong: dict[str, NDArray[np.bool_]],
     reason: Callable[[Given, int, str], str],
+    stable: Array,
 ) -> str:
     limits = _limits(given)
+    undefined = np.flatnonzero(np.isnan(stable) & np.ravel(given.counted))
+    if undefined.size:
+        limits = (
+            f"{undefined.size:,} {label}{'s have' if undefined.size != 1 else ' has'} no loss in "
+            f"any form: infinite logits make it inf - inf, which is NaN. {limits}"
+        )
+        if not broken.size:
+            return f"The naive form breaks nowhere where there is a loss. {limits}"
     if not broken.size:
         return f"Nothing breaks on these numbers. {limits}"
     reasons = []
@@ -137,7 +152,10 @@ def _element_reason(given: Given, position: int, dtype: str) -> str:
         else:
             p = real(1) / (real(1) + np.exp(-real(value)))
             overflows = np.isinf(np.exp(-real(value)))
-            cause = f"exp({-value:g}) overflows to inf in {dtype}, so p is 0"
+            infinite = f"exp({-value:g}) overflows to inf in {dtype}"
+            if np.isinf(value):
+                infinite = "exp(inf) is inf"
+            cause = f"{infinite}, so p is 0"
             cause = cause if overflows else f"p rounds to {p:g} in {dtype}"
     if 0 < p < 1:
         return f"1 - p keeps few digits in {dtype}, where p is next to 1"
@@ -157,7 +175,12 @@ def _row_reason(given: Given, position: int, dtype: str) -> str:
             outcome = "inf / inf is not a number"
             if not np.isinf(own).any():
                 outcome = "what is divided by inf is 0: log 0 is -inf"
-            return f"exp({row.max():g}) overflows to inf in {dtype}, and {outcome}"
+            overflows = (
+                "is inf"
+                if np.isinf(given.values[position].max())
+                else (f"overflows to inf in {dtype}")
+            )
+            return f"exp({row.max():g}) {overflows}, and {outcome}"
         if np.isinf(total):
             return f"the sum of exp(x) overflows to inf in {dtype}, so every p is 0"
         if total == 0:

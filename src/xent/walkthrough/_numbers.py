@@ -97,7 +97,7 @@ def _from_text(text: str, name: str, source: str = "text") -> Numbers:
     if text.strip().startswith("["):
         try:
             return _from_array(json.loads(text), name, source, TYPED)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             _refuse(name, WAYS, f"{text[:60]!r} ({error})", "Close every bracket.")
     lines = re.split(r"[;\n]", text)
     rows = [re.split(r"[\s,]+", line.strip(" \t\r,")) for line in lines if line.strip(" \t\r,")]
@@ -129,6 +129,7 @@ def _check_ragged(lengths: list[int], name: str) -> None:
 def _from_array(given: Any, name: str, source: str, dtype: str | None = None) -> Numbers:
     """From a tensor of PyTorch, which need not be imported for it, or what NumPy understands."""
     if hasattr(given, "detach"):
+        _check_holds_numbers(given, name)
         kind = str(given.dtype).removeprefix("torch.")
         array = given.detach().cpu().double().numpy() if kind in DTYPES else None
         if array is not None:
@@ -136,36 +137,59 @@ def _from_array(given: Any, name: str, source: str, dtype: str | None = None) ->
         given, source = given.detach().cpu().numpy(), f"a tensor of {kind}"
     try:
         array = np.asarray(given)
-    except ValueError:
+    except (ValueError, OverflowError, RecursionError):
         array = np.empty(0, dtype=object)
     if array.dtype == object and isinstance(given, list | tuple):
         _check_ragged([len(row) if isinstance(row, list | tuple) else 1 for row in given], name)
     if array.dtype.kind not in "biuf":
         _refuse(name, "real numbers", f"{array.dtype} from {source}", f"Give {WAYS}.")
     listed = isinstance(given, list | tuple | int | float)
+    if array.dtype.kind in "biu" and isinstance(given, np.ndarray) and "tensor" not in source:
+        source = f"{array.dtype} from {source}"
     known = array.dtype.name if array.dtype.name in DTYPES and not listed else TYPED
     whole = array.dtype.kind in "biu"
     typed = listed or dtype is not None
     return Numbers(array.astype(np.float64), dtype or known, whole, source, typed=typed)
 
 
+def _check_holds_numbers(tensor: Any, name: str) -> None:
+    """A tensor whose numbers lie one after the other, somewhere."""
+    if getattr(tensor, "is_meta", False):
+        found = f"one of shape {tuple(tensor.shape)} on the device meta"
+        _refuse(name, "a tensor that holds numbers", found, "Give a tensor on another device.")
+    if "strided" not in str(getattr(tensor, "layout", "strided")):
+        found = f"one of layout {tensor.layout}"
+        _refuse(name, "a dense tensor", found, f"Use {name.replace('-', '_')}.to_dense().")
+    if getattr(tensor, "is_quantized", False):
+        _refuse(name, "a tensor of numbers", f"one of {tensor.dtype}", "Use dequantize() on it.")
+
+
 def _from_file(path: str, kind: str, part: str | None, name: str) -> Numbers:
     try:
-        if kind in ("csv", "tsv"):
-            text = Path(path).read_text(encoding="utf-8-sig")
-            return _from_table(text, "," if kind == "csv" else "\t", path, part, name)
-        if kind == "json":
-            return _from_json(json.loads(Path(path).read_text(encoding="utf-8")), path, part, name)
-        loaded = np.load(path, allow_pickle=False)
+        return _read_file(path, kind, part, name)
+    except InputError:
+        raise
     except OSError as error:
         _refuse(name, WAYS, f"{path!r} ({error.strerror or error})", "Check the path.")
-    except (ValueError, EOFError) as error:  # of NumPy, JSON and text that is not UTF-8
-        if isinstance(error, InputError):
-            raise
-        reason = " ".join(str(error).split())
+    except MemoryError:
+        found = f"{path!r}, which is or says that it is larger"
+        _refuse(name, f"a .{kind} file that fits in memory", found, "Give a part of it.")
+    except Exception as error:  # of NumPy, zip archives, JSON and text that is not UTF-8
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if "allow_pickle" in reason:
+            reason = "it holds Python objects, which are never loaded"
         _refuse(name, f"a .{kind} file of numbers", f"{path!r} ({reason})", "Save it again.")
-    if kind == "npz":
-        with loaded:
+
+
+def _read_file(path: str, kind: str, part: str | None, name: str) -> Numbers:
+    if kind in ("csv", "tsv"):
+        text = Path(path).read_text(encoding="utf-8-sig")
+        return _from_table(text, "," if kind == "csv" else "\t", path, part, name)
+    if kind == "json":
+        return _from_json(json.loads(Path(path).read_text(encoding="utf-8")), path, part, name)
+    with Path(path).open("rb") as file:  # NumPy leaves a file that it opens and can't read open
+        loaded = np.load(file, allow_pickle=False)
+        if not isinstance(loaded, np.ndarray):
             return _from_array(_entry(loaded, list(loaded), path, part, name), name, path)
     _check_no_part(part, path, name)
     return _from_array(loaded, name, path)
@@ -204,7 +228,15 @@ def _from_table(text: str, separator: str, path: str, part: str | None, name: st
     if not rows:
         _refuse(name, "a table of numbers", f"{path!r}, which is empty", "Check the file.")
     header = None if all(_is_number(cell) for cell in rows[0]) else rows.pop(0)
-    _check_ragged([len(row) for row in ([header] if header else []) + rows], name)
+    if not rows:
+        found = f"a line of names and nothing below it in {path!r}"
+        _refuse(name, "a table of numbers", found, "Check the file.")
+    if separator == "," and header and len(header) == 1 and ";" in header[0]:
+        found = f"{path!r}, whose cells are separated by semicolons"
+        _refuse(name, "a table with commas between its cells", found, "Save it with commas.")
+    if header:
+        _check_names(header, rows, name)
+    _check_ragged([len(row) for row in rows], name)
     if part is not None:
         columns = _columns(header or [str(i) for i in range(len(rows[0]))], path, part, name)
         rows = [[row[column] for column in columns] for row in rows]
@@ -218,6 +250,13 @@ def _from_table(text: str, separator: str, path: str, part: str | None, name: st
     whole = all(re.fullmatch(r"\s*[+-]?\d+\s*", cell) for row in rows for cell in row)
     array = array[:, 0] if array.shape[1] == 1 else array
     return Numbers(array, TYPED, whole, path, typed=True)
+
+
+def _check_names(header: list[str], rows: list[list[str]], name: str) -> None:
+    for row, cells in enumerate(rows):
+        if len(cells) != len(header):
+            found = f"{len(header)} names and {len(cells)} cells in row {row} below them"
+            _refuse(name, "rows as long as the line of names", found, "Fill every cell.")
 
 
 def _is_number(cell: str) -> bool:

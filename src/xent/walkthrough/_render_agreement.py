@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from xent.walkthrough._judgement import AGREES, BREAKS, DISAGREES, LOSES
+from xent.walkthrough._render_markdown import escaped
 from xent.walkthrough._telling import tell, tell_as_it_is
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def show(agreement: Agreement, console: Console | None = None) -> None:
     console = NewConsole(highlight=False) if console is None else console
     tell(console, agreement.given, style="bold")
     for line in first_lines(agreement):
-        tell_as_it_is(console, line, 1)
+        tell(console, line, 1, hanging=15)
     tell(console)
     _tell_rows(agreement, console)
     if agreement.note:
@@ -126,7 +127,8 @@ def _equality(equalities: list[Equality]) -> Entry:
     first = equalities[0]
     lines = [f"{first.left_takes} = {first.right_takes}"]
     for one in equalities:
-        same = one.left_value == one.right_value
+        both_nan = math.isnan(one.left_value) and math.isnan(one.right_value)
+        same = one.left_value == one.right_value or both_nan
         apart = "the same" if same else f"{_distance(one.ulp)} ulp apart"
         lines.append(f"{one.library}: {one.left_value!r} = {one.right_value!r}, {apart}")
         if one.why:
@@ -141,6 +143,8 @@ def _given(misuse: Misuse) -> str:
 
 def last_line(agreement: Agreement) -> str:
     """The verdict."""
+    if agreement.ok and math.isnan(agreement.rounded):
+        return "All agree that there is no loss but NaN: nothing is counted, or inf - inf is taken."
     if agreement.ok:
         return "All that must agree does."
     wrong = [f"{row.library} {row.name}" for row in agreement.rows if row.verdict == DISAGREES]
@@ -163,7 +167,7 @@ def plain_text(agreement: Agreement) -> str:
 
 def markdown(agreement: Agreement) -> str:
     """As Markdown."""
-    lines = [f"**{agreement.given}**", "", "```text", *first_lines(agreement), "```", ""]
+    lines = [f"**{escaped(agreement.given)}**", "", "```text", *first_lines(agreement), "```", ""]
     lines += ["| | takes | value | ulp | a call | |", "|---|---|---|---|---|---|"]
     for row in agreement.rows:
         name, value, ulp, seconds = _cells(row)

@@ -58,7 +58,8 @@ def facts(choice: Choice) -> Iterator[tuple[str, str]]:
     modules = [name for name in choice.names if name.rpartition(".")[2][0].isupper()]
     if modules:
         yield "as a module", f"{', '.join(modules)}, or the same of xent.nn"
-    yield "outputs", _operand(choice.inputs)
+    squeezed = "; (N, 1) by squeeze(1) first" if choice.inputs.shape == "(N,)" else ""
+    yield "outputs", f"{_operand(choice.inputs)}{squeezed}"
     yield "target, taken", _operand(choice.targets)
     yield "call", choice.call
     yield "probabilities", choice.probabilities

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from itertools import chain
 
@@ -13,13 +14,14 @@ from xent.walkthrough._tables import MARK, Grid, grid
 MOST_COLUMNS = 10
 STYLE = """
 .xent-explain { --ink: #1b1f24; --muted: #59636e; --line: #d5dae0; --card: #f6f7f9;
-  --bad: #b3261e; --series-0: #0b62a8; --series-1: #c2410c; --page: #fff;
+  --bad: #b3261e; --shade: rgba(0, 0, 0, .28); --page: #fff;
+  --series-0: #0b62a8; --series-1: #c2410c;
   color: var(--ink); background: var(--page); max-width: 54rem; overflow-wrap: anywhere;
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans",
   "Helvetica Neue", Arial, sans-serif; }
 @media (prefers-color-scheme: dark) { .xent-explain { --ink: #e8eaed; --muted: #a3acb6;
-  --line: #3b434c; --card: #1d2126; --bad: #ff8b82; --series-0: #6cb6ff; --series-1: #ff9d66;
-  --page: #14171b; } }
+  --line: #3b434c; --card: #1d2126; --bad: #ff8b82; --shade: rgba(255, 255, 255, .35);
+  --series-0: #6cb6ff; --series-1: #ff9d66; --page: #14171b; } }
 .xent-explain h1 { margin: 0 0 .2rem; font-size: 1.5rem; line-height: 1.25; }
 .xent-explain h2 { margin: 2rem 0 .4rem; font-size: 1.1rem; }
 .xent-explain p { margin: 0 0 .5rem; max-width: 44rem; }
@@ -29,7 +31,13 @@ STYLE = """
 .xent-explain .formula { margin: 0 0 .6rem; padding: .5rem .8rem; background: var(--card);
   color: inherit; border-left: 3px solid var(--series-0); white-space: pre-wrap;
   font: .9rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }
-.xent-explain .scroll { overflow-x: auto; margin: .4rem 0; }
+.xent-explain .scroll { overflow-x: auto; margin: .4rem 0; background:
+  linear-gradient(to right, var(--page) 40%, transparent) left / 2rem 100% no-repeat local,
+  linear-gradient(to left, var(--page) 40%, transparent) right / 2rem 100% no-repeat local,
+  linear-gradient(to right, var(--shade), transparent) left / .7rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--shade), transparent) right / .7rem 100% no-repeat scroll; }
+.xent-explain code { font: .9em ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono",
+  monospace; color: inherit; background: var(--card); }
 .xent-explain table { border-collapse: collapse; font-size: .875rem; border: 0; margin: 0;
   font-variant-numeric: tabular-nums; }
 .xent-explain th, .xent-explain td { padding: .25rem .7rem; text-align: right; border: 0;
@@ -43,7 +51,10 @@ STYLE = """
 .xent-explain .loss-curve { display: block; width: 100%; max-width: 42rem; height: auto; }
 .xent-explain .loss-curve text { fill: var(--ink); font-size: 12px; font-family: inherit; }
 .xent-explain .loss-curve .tick { fill: var(--muted); font-size: 11px; }
-.xent-explain .loss-curve .name { font-size: 11px; }
+.xent-explain .loss-curve .name { font-size: 11px; paint-order: stroke; stroke: var(--page);
+  stroke-width: 3px; }
+@media (max-width: 40rem) { .xent-explain .loss-curve text, .xent-explain .loss-curve .tick,
+  .xent-explain .loss-curve .name { font-size: 19px; } }
 .xent-explain .loss-curve .grid { stroke: var(--line); stroke-width: 1; }
 .xent-explain .loss-curve .curve { fill: none; stroke-width: 2; }
 .xent-explain .loss-curve .of-0 { stroke: var(--series-0); }
@@ -103,7 +114,7 @@ def _step(number: int, step: Step) -> list[str]:
     if step.formula:
         formula = "\n".join(formula_lines(step.formula))
         lines.append(f'<pre class="formula">{escape(formula)}</pre>')
-    lines.append(f"<p>{escape(step.sentence)}</p>")
+    lines.append(f"<p>{_with_code(step.sentence)}</p>")
     for table in step.tables:
         shown = grid(table, MOST_COLUMNS)
         lines.append(_table(shown))
@@ -111,11 +122,16 @@ def _step(number: int, step: Step) -> list[str]:
     return lines
 
 
+def _with_code(sentence: str) -> str:
+    """Between backticks stands what is to be typed."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(sentence))
+
+
 def _table(shown: Grid) -> str:
     head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in shown.header)
     lines = "".join(f"<tr>{''.join(map(_cell, line))}</tr>\n" for line in shown.lines)
     return (
-        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n'
+        f'<div class="scroll" tabindex="0"><table>\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{lines}</tbody>\n</table></div>"
     )
 

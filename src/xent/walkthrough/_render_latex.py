@@ -52,10 +52,16 @@ def _step(number: int, step: Step) -> str:
     lines = [rf"\subsection*{{{number}. {escaped(step.title)}}}"]
     if step.latex:
         lines += [r"\[", step.latex, r"\]"]
-    lines.append(escaped(step.sentence))
+    lines.append(_with_code(step.sentence))
     for table in step.tables:
         lines += [r"\begin{center}", *_table(grid(table, MOST_COLUMNS)), r"\end{center}"]
     return "\n".join(lines) + "\n"
+
+
+def _with_code(sentence: str) -> str:
+    """Between backticks stands what is to be typed."""
+    parts = map(escaped, sentence.split("`"))
+    return "".join(rf"\texttt{{{part}}}" if place % 2 else part for place, part in enumerate(parts))
 
 
 def _table(shown: Grid) -> list[str]:

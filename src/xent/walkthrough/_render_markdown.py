@@ -39,10 +39,16 @@ def _step(number: int, step: Step) -> list[str]:
     lines = [f"## {number}. {escaped(step.title)}", ""]
     if step.latex:
         lines += ["```math", step.latex, "```", ""]
-    lines.append(escaped(step.sentence))
+    lines.append(_with_code(step.sentence))
     for table in step.tables:
         lines += ["", *_table(grid(table, MOST_COLUMNS))]
     return lines
+
+
+def _with_code(sentence: str) -> str:
+    """Between backticks stands what is to be typed."""
+    parts = sentence.split("`")
+    return "".join(f"`{part}`" if place % 2 else escaped(part) for place, part in enumerate(parts))
 
 
 def _table(shown: Grid) -> list[str]:

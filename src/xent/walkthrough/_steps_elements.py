@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from xent.walkthrough._computed_elements import Elements, gradient, gradient_by_p, terms
+from xent.walkthrough._computed_elements import Elements, terms
 from xent.walkthrough._explanation import Step
 from xent.walkthrough._given import Given
+from xent.walkthrough._gradient_elements import gradient_step
 from xent.walkthrough._naive import naive_step
 from xent.walkthrough._numbers import Array
 from xent.walkthrough._steps_shared import (
+    counted_kind,
     label_of,
+    options_of_losses,
     percent,
     right_column,
     target_column,
@@ -38,9 +41,10 @@ def loss_steps(of: Elements, losses: Array) -> list[Step]:
 def last_steps(of: Elements) -> list[Step]:
     """The stable form, where the other one breaks, and the gradient."""
     plain, label = without_options(of.given), label_of(of.given)
-    naive = naive_step(of.given, plain, of.names, label)
+    without = options_of_losses(of.given)
+    naive = naive_step(of.given, plain, of.names, label, without=without)
     stable = [_stable(of)] if of.given.kind == "logits" else []
-    return [*stable, naive, _gradient(of)]
+    return [*stable, naive, gradient_step(of)]
 
 
 def _has_weights(given: Given) -> bool:
@@ -56,8 +60,8 @@ def _input(of: Elements) -> Step:
     )
     each = "sample" if given.task == "binary" else "label of each row"
     sentence = (
-        f"{count:,} {given.kind}, one for each {each}: {meaning}. Beside each stands its target: "
-        "1, 0, or the probability of 1."
+        f"{counted_kind(count, given.kind)}, one for each {each}: {meaning}. Beside each stands "
+        "its target: 1, 0, or the probability of 1."
     )
     blocks = (
         column(symbol, given.values.ravel(), GIVEN, always=True),
@@ -94,10 +98,13 @@ def _sigmoid(of: Elements) -> Step:
 def _prediction(of: Elements) -> Step:
     predicted = of.p > 0.5
     right = predicted == (of.t > 0.5)
-    counted = of.counted
+    even = of.counted & (of.t == 0.5)
+    counted = of.counted & ~even
     correct = percent(int((right & counted).sum()), int(counted.sum()))
     same = ", which is z > 0" if of.given.kind == "logits" else ""
     sentence = f"1 where p is above the threshold 0.5{same}: {correct} are right."
+    if even.any():
+        sentence += " A target of 0.5 has no right answer and isn't counted."
     sentence += " The loss looks at p itself, and goes on falling after the prediction is right."
     table = of.table(
         column("p", of.p),
@@ -206,6 +213,11 @@ def _stable(of: Elements) -> Step:
         "The same from the logit alone: exp never gets a positive argument, so nothing overflows, "
         "and log 0 is never taken. logsigmoid(-z) is logsigmoid(z) - z."
     )
+    if np.isinf(of.z[of.counted]).any():
+        sentence += (
+            " Of an infinite logit the loss is 0 where the target is the label that it is sure of, "
+            "and infinite with any other target."
+        )
     table = of.table(
         column("min(z, 0)", smaller + 0.0),
         column("log(1 + exp(-|z|))", rest),
@@ -221,38 +233,3 @@ def _stable(of: Elements) -> Step:
         r"\ell = -\left[t \log \sigma(z) + (1 - t) \log \sigma(-z)\right]"
     )
     return Step("stable", "Stable form", formula, latex, sentence, (table,))
-
-
-def _gradient(of: Elements) -> Step:
-    prime = "'" if of.given.label_smoothing else ""
-    slope = gradient(of)
-    sentence = (
-        "By the logit the loss of a sample has the slope p - t: what the model says less what is "
-        "true. It is never larger than 1, however wrong the logit."
-    )
-    sentence += _scaled(of.given)
-    blocks = [column("p", of.p), column(f"t{prime}", of.smoothed, GIVEN)]
-    blocks.append(column(f"p - t{prime}", of.p - of.smoothed))
-    blocks.append(column("gradient", slope))
-    formula, latex = (
-        f"dL/dz = p - t{prime}",
-        rf"\frac{{\partial \ell}}{{\partial z}} = p - t{prime}",
-    )
-    if of.given.kind == "probabilities":
-        blocks.append(column("by p", gradient_by_p(of)))
-        formula += f",  dL/dp = (p - t{prime}) / (p (1 - p))"
-        latex += (
-            rf",\quad \frac{{\partial \ell}}{{\partial p}} = \frac{{p - t{prime}}}{{p (1 - p)}}"
-        )
-        sentence += (
-            " By p it is divided by p (1 - p), which grows without bound; the sigmoid before it "
-            "multiplies by the same, and the two cancel only where both keep their digits."
-        )
-    return Step("gradient", "Gradient", formula, latex, sentence, (of.table(*blocks),))
-
-
-def _scaled(given: Given) -> str:
-    weights = " times its weights" if _has_weights(given) else ""
-    if given.reduction == "mean":
-        return f" The mean's gradient is that{weights}, divided as the mean is."
-    return f" The gradient is that{weights}." if weights else ""

@@ -8,42 +8,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xent.walkthrough._computed_rows import (
+    TRANSFORMS,
     Rows,
+    at,
     at_target,
-    gradient,
+    class_weights,
     log_sum_exp,
-    single_log_softmax,
 )
 from xent.walkthrough._explanation import Step
+from xent.walkthrough._gradient_rows import gradient_step
 from xent.walkthrough._naive import naive_step
 from xent.walkthrough._numbers import Array
+from xent.walkthrough._single_digits import single_digits
 from xent.walkthrough._steps_shared import (
+    counted_kind,
     for_target,
+    options_of_losses,
     percent,
     right_column,
     target_column,
+    told,
     without_options,
 )
 from xent.walkthrough._tables import (
     GIVEN,
-    REAL,
     WHOLE,
     column,
-    formatted,
-    shown_rows,
 )
-
-TRANSFORMS = ("softcap", "temperature", "logit_adjustment")
-# Numbers of which another rounding is told one by one.
-MOST_DIGITS = 3
 
 
 def first_steps(of: Rows) -> list[Step]:
     """From the input to the target: what all losses of rows share."""
     steps = [_input(of)]
-    if any(name in of.given.options for name in TRANSFORMS):
+    transformed = any(name in of.given.options for name in TRANSFORMS)
+    if transformed:
         steps.append(_transform(of))
-    if of.given.kind == "logits":
+    if of.given.kind == "logits" or transformed:
         steps += _softmax(of)
     elif of.given.kind == "log-probabilities":
         steps.append(_exponential(of))
@@ -62,12 +62,12 @@ def loss_steps(of: Rows, losses: Array) -> list[Step]:
 def last_steps(of: Rows) -> list[Step]:
     """The stable form, where the other one breaks, and the gradient."""
     if of.given.kind != "logits":
-        return [_gradient(of)]
+        return [gradient_step(of)]
     seen = without_options(of.given)
     seen = replace(seen, values=of.x)
-    naive = naive_step(seen, seen, of.names, "row")
-    steps = [_stable(of), *_single_digits(of), naive]
-    return [*steps, _gradient(of)]
+    naive = naive_step(seen, seen, of.names, "row", without=options_of_losses(of.given))
+    steps = [_stable(of), *single_digits(of), naive]
+    return [*steps, gradient_step(of)]
 
 
 def _input(of: Rows) -> Step:
@@ -79,8 +79,8 @@ def _input(of: Rows) -> Step:
     }[given.kind]
     target = "a distribution over the classes" if given.soft else "one class"
     sentence = (
-        f"{count:,} rows of {classes:,} {given.kind}, shape ({count}, {classes}): one for each "
-        f"class, {what}. The target of a row is {target}."
+        f"{counted_kind(count, 'rows')} of {counted_kind(classes, given.kind)}, shape ({count}, "
+        f"{classes}): one for each class, {what}. The target of a row is {target}."
     )
     values = of.classes(given.values, GIVEN)
     tables = [of.table(replace(values, always=True))]
@@ -110,6 +110,7 @@ def _softmax(of: Rows) -> list[Step]:
         total = terms.sum(axis=1)
     count, classes = of.x.shape
     overflow = np.isinf(terms) & np.isfinite(of.x)
+    too_large = np.isinf(total) & ~np.isposinf(of.x).any(axis=1)
     numerator = Step(
         "numerator", "Softmax: numerator", "exp(x)", r"e^{x_{ic}}",
         f"The exponential makes every number positive and keeps their order; shape ({count}, "
@@ -120,12 +121,14 @@ def _softmax(of: Rows) -> list[Step]:
         "denominator", "Softmax: denominator", "sum_c exp(x_c)", r"\sum_c e^{x_{ic}}",
         f"One sum for each row, shape ({count},); kept as a column, ({count}, 1), it divides its "
         "own row.",
-        (of.table(column("denominator", total, marked=np.isinf(total)),
-                  mark=_overflows(np.isinf(total))),),
+        (of.table(column("denominator", total, marked=too_large), mark=_overflows(too_large)),),
     )  # fmt: skip
     sentence = "Every row is positive and sums to 1: a distribution over the classes."
-    if np.isinf(total[of.counted]).any():
+    if too_large[of.counted].any():
         sentence += " Where exp overflows, p comes from the stable form below."
+    if of.undefined.any():
+        which = told(of.undefined, of.names, "row")
+        sentence += f" But {which}: an infinite logit makes it inf / inf, which is not a number."
     quotient = Step(
         "softmax", "Softmax: quotient", "p = exp(x) / sum_c exp(x_c)",
         r"p_{ic} = \frac{e^{x_{ic}}}{\sum_k e^{x_{ik}}}", sentence,
@@ -147,13 +150,21 @@ def _exponential(of: Rows) -> Step:
 
 def _prediction(of: Rows) -> Step:
     best, wanted = np.argmax(of.log_p, axis=1), np.argmax(of.onehot, axis=1)
-    right, counted = best == wanted, of.counted
+    # Where two classes share the largest target, either is right.
+    right = at(of.onehot, best) == of.onehot.max(axis=1)
+    counted = of.counted
     correct = percent(int((right & counted).sum()), int(counted.sum()))
     sentence = f"The class of the largest p, which is that of the largest x: {correct} are right."
+    blocks = [column("prediction", best, WHOLE), column("its p", of.p.max(axis=1))]
+    if "logit_adjustment" in of.given.options:
+        sentence += (
+            " That is of the adjusted logits, which the loss sees; a model that is trained so "
+            "predicts by its own logits, whose largest stands beside it as argmax(input)."
+        )
+        blocks.append(column("argmax(input)", np.argmax(of.given.values, axis=1), WHOLE))
     target = column("likeliest target", wanted, WHOLE)
     table = of.table(
-        column("prediction", best, WHOLE),
-        column("its p", of.p.max(axis=1)),
+        *blocks,
         target if of.given.soft else target_column(of.given, "target"),
         right_column(right, counted),
     )
@@ -217,7 +228,7 @@ def _loss(of: Rows) -> Step:
 def _soft_loss(of: Rows) -> Step:
     prime = "'" if of.given.label_smoothing else ""
     with np.errstate(invalid="ignore"):
-        terms = of.smoothed * np.where(of.smoothed == 0, 0.0, -of.log_p)
+        terms = of.smoothed * _costs(of)
     table = of.table(of.classes(terms + 0.0), column("loss", terms.sum(axis=1)))
     sentence = (
         "Every class with a share of the target has its term. The smallest that the loss can be is "
@@ -227,15 +238,29 @@ def _soft_loss(of: Rows) -> Step:
                 rf"\ell_i = -\sum_c t{prime}_{{ic}} \log p_{{ic}}", sentence, (table,))  # fmt: skip
 
 
+def _costs(of: Rows) -> Array:
+    """-log p of each class, where it has a share of the target."""
+    return np.where(of.smoothed == 0, 0.0, -of.log_p)
+
+
 def _weighted(of: Rows, losses: Array) -> Step:
     given = of.given
-    factors = []
+    prime = "'" if given.label_smoothing else ""
+    terms = class_weights(of) * _costs(of)
+    share = f"w_c t{prime}_c" if given.weight is not None else f"t{prime}_c"
+    factors = [column(f"sum {share} (-log p_c)" if of.soft else "-log p_y",
+                      terms.sum(axis=1) if of.soft else at_target(of, -of.log_p))]  # fmt: skip
     sentence = "Every factor that was given multiplies the loss of the row."
-    if given.weight is not None and given.soft:
+    if given.weight is not None and of.soft:
         sentence = "Class weights multiply the term of their class; other factors the row's loss."
-    elif given.weight is not None:
+    if given.weight is not None and not given.soft:
         factors.append(column("w_y", of.onehot @ given.weight, GIVEN))
         sentence = "A row counts by the weight of its class, in the mean's denominator too."
+        if of.soft:
+            sentence += (
+                " With t' for t every class has a term, w_c t'_c (-log p_c), and a weight of its "
+                "own; the first column is their sum."
+            )
     if given.sample_weight is not None:
         factors.append(column("sample_weight", given.sample_weight, GIVEN, always=True))
     if "z_loss" in given.options:
@@ -246,10 +271,11 @@ def _weighted(of: Rows, losses: Array) -> Step:
         counts = of.counted.astype(np.float64)
         factors.append(column("counts", counts, WHOLE, always=True))
         sentence += " An ignored row costs 0, and doesn't count in the mean."
-    latex = r"\ell_i = s_i \left[ w_{y_i} (-\log p_{i y_i}) + z\, \mathrm{lse}_i^2 \right]"
+    latex = r"\ell_i = s_i w_{y_i} \left[ -\log p_{i y_i} + z\, \mathrm{lse}_i^2 \right]"
     if of.soft:
         latex = (
-            r"\ell_i = s_i \left[ -\sum_c w_c\, t'_{ic} \log p_{ic} + z\, \mathrm{lse}_i^2 \right]"
+            rf"\ell_i = s_i \left[ -\sum_c w_c\, t{prime}_{{ic}} \log p_{{ic}} + "
+            rf"{'' if given.soft else 'w_{y_i} '}z\, \mathrm{{lse}}_i^2 \right]"
         )
     formula = for_target(given, given.contract.options_formula)
     return Step("weights", "Weights", formula, latex, sentence,
@@ -265,6 +291,12 @@ def _stable(of: Rows) -> Step:
         "least 1: nothing overflows, and log 0 is never taken. The loss is lse - x_y. Log-softmax "
         "of the whole row, which NLLLoss takes:"
     )
+    if of.undefined.any():
+        which = told(of.undefined, of.names, "row")
+        sentence = sentence.replace(
+            " The loss is", f" Only an infinite logit breaks it: inf - inf is NaN ({which})."
+            " The loss is",
+        )  # fmt: skip
     lse = of.table(
         column("max m", largest, GIVEN), column("sum exp(x - m)", total),
         column("lse", log_sum_exp(of)),
@@ -277,56 +309,3 @@ def _stable(of: Rows) -> Step:
         r"\log p_{ic} = x_{ic} - \mathrm{lse}_i",
         sentence, (lse, logs),
     )  # fmt: skip
-
-
-def _single_digits(of: Rows) -> list[Step]:
-    """Where float32 prints another last digit than the exact value has."""
-    positions = shown_rows(len(of.x))
-    single = single_log_softmax(of.x[positions])
-    ours = formatted(of.log_p[positions] + 0.0, REAL)
-    theirs = formatted(single + 0.0, REAL)
-    differing = [
-        (row, place)
-        for row, (line, other) in enumerate(zip(ours, theirs, strict=True))
-        for place, (text, another) in enumerate(zip(line, other, strict=True))
-        if text != another
-    ]
-    if not differing:
-        return []
-    told = [
-        f"row {of.names[positions[row]]}, class {place}: {theirs[row][place]} in float32, "
-        f"{of.log_p[positions[row], place]:.5e} exactly"
-        for row, place in differing[:MOST_DIGITS]
-    ]
-    more = f" and {len(differing) - len(told)} more" if len(differing) > len(told) else ""
-    sentence = (
-        f"PyTorch in float32 prints another last digit: {'; '.join(told)}{more}. It takes the "
-        f"logarithm of the whole sum, which float32 rounds to a multiple of {2.0**-23:.3g} above "
-        "1: that much of a small log-probability is rounding. The logarithm of 1 plus the other "
-        "terms, log1p, keeps it."
-    )
-    return [Step("float32", "Digits that float32 loses", "log(1 + r) against log1p(r)",
-                 r"\log(1 + r) \;\mathrm{vs.}\; \mathrm{log1p}(r)", sentence)]  # fmt: skip
-
-
-def _gradient(of: Rows) -> Step:
-    prime = "'" if of.given.label_smoothing else ""
-    sentence = (
-        "By the logits the loss of a row has the slope p - t: negative at the right class, which "
-        "is pulled up, and positive at the others. It sums to 0 over a row"
-    )
-    slope = gradient(of)
-    tables = [of.table(of.classes(of.p - of.smoothed, marked=of.is_target),
-                       mark="the class of the row")]  # fmt: skip
-    if not np.array_equal(slope, of.p - of.smoothed):
-        sentence += "; below it the gradient of the reduced loss"
-        tables.append(of.table(of.classes(slope, marked=of.is_target),
-                               mark="the class of the row"))  # fmt: skip
-    sentence += "."
-    if of.given.kind != "logits":
-        sentence = (
-            f"By the logits behind these {of.given.kind}: {sentence[0].lower()}{sentence[1:]}"
-        )
-    return Step("gradient", "Gradient", f"dL/dx_c = p_c - t{prime}_c",
-                rf"\frac{{\partial \ell}}{{\partial x_c}} = p_c - t{prime}_c", sentence,
-                tuple(tables))  # fmt: skip

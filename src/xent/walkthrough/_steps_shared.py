@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,16 @@ def names_of(given: Given) -> list[str]:
     return [f"{row},{label}" for row in range(rows) for label in range(labels)]
 
 
+def counted_kind(count: int, kind: str) -> str:
+    """So many numbers of a kind.
+
+    >>> counted_kind(1, "logits"), counted_kind(2000, "probabilities")
+    ('1 logit', '2,000 probabilities')
+    """
+    one = f"{kind.removesuffix('ies')}y" if kind.endswith("ies") else kind.removesuffix("s")
+    return f"{count:,} {one if count == 1 else kind}"
+
+
 def label_of(given: Given) -> str:
     """What a line of the tables is called."""
     if given.of_rows:
@@ -61,6 +72,56 @@ def target_column(given: Given, heading: str) -> Block:
     return column(heading, given.target.ravel().astype(np.float64), GIVEN, always=True)
 
 
+def told(where: NDArray[np.bool_], names: Sequence[str], label: str) -> str:
+    """Some of the lines by their names: ``rows 0 and 3``.
+
+    >>> told(np.array([True, False, True]), ["0", "1", "2"], "row")
+    'rows 0 and 2'
+    """
+    found = [names[position] for position in np.flatnonzero(where).tolist()]
+    if len(found) == 1:
+        return f"{label} {found[0]}"
+    more = f"{len(found) - 2:,} more" if len(found) > 2 else ""
+    first = found[:2] if more else found[:1]
+    return f"{label}s {', '.join(first)} and {more or found[1]}"
+
+
+def without_mean(given: Given) -> str:
+    """That there is no gradient of a mean over nothing."""
+    if given.reduction != "mean" or denominator_of(given):
+        return ""
+    return " Here the mean divides by 0, so that it has no gradient: NaN."
+
+
+def _why_no_number(given: Given, losses: Array, count: float = 1.0) -> str:
+    """Why the reduced loss is no number, where it is none."""
+    undefined = np.isnan(losses)
+    if undefined.any():
+        which = told(undefined, names_of(given), label_of(given))
+        whose = "has" if np.count_nonzero(undefined) == 1 else "have"
+        return (
+            f" {which[0].upper()}{which[1:]} {whose} no loss, NaN, so that all together have none."
+        )
+    infinite = np.isposinf(losses)
+    if infinite.any():
+        which = told(infinite, names_of(given), label_of(given))
+        return f" The loss of {which} is infinite, and with it that of all together."
+    if count:
+        return ""
+    left = "Every weight that counts is 0" if given.counted.any() else "All are ignored"
+    if given.options.get("all_ignored") == "zero":
+        return f' {left}: the mean of nothing is 0 with all_ignored="zero".'
+    if _added(losses):
+        return f" {left}, and what is not 0 divided by 0 is inf."
+    return f' {left}: 0 / 0 is not a number. all_ignored="zero" would make it 0.'
+
+
+def options_of_losses(given: Given) -> tuple[str, ...]:
+    """The options that change the loss of a row or element, but for those of its logits."""
+    names = (*WEIGHTS, "label_smoothing", "z_loss")
+    return tuple(name for name in names if given.options.get(name) is not None)
+
+
 def without_options(given: Given) -> Given:
     """The same numbers for the same loss, with nothing but what is ignored."""
     kept = {name: value for name, value in given.options.items() if name == "ignore_index"}
@@ -85,6 +146,7 @@ def reduction_step(given: Given, losses: Array) -> Step:
     if given.reduction == "sum":
         table = _quantities(["sum"], [total])
         sentence = f"The {len(losses):,} losses are added."
+        sentence += _why_no_number(given, losses)
         return Step("reduction", "Reduction", "L = sum_i L_i", r"L = \sum_i \ell_i", sentence,
                     (table,))  # fmt: skip
     with np.errstate(all="ignore"):
@@ -95,6 +157,7 @@ def reduction_step(given: Given, losses: Array) -> Step:
     sentence = f"The mean divides by {divisor}: here {count:.6g}."
     if given.options.get("normalizer") is not None:
         sentence = f"The sum is divided by the normalizer that was given, {count:g}."
+    sentence += _why_no_number(given, losses, count)
     return Step(
         "reduction", "Reduction", "L = (1 / D) sum_i L_i", r"L = \frac{1}{D} \sum_i \ell_i",
         sentence, (_quantities(names, values),),
@@ -134,7 +197,9 @@ def reduced(given: Given, losses: Array) -> float:
     count = denominator_of(given)
     if count:
         return total / count
-    return 0.0 if given.options.get("all_ignored") == "zero" else math.nan
+    if given.options.get("all_ignored") == "zero":
+        return 0.0
+    return math.inf if total else math.nan
 
 
 def scale_of(given: Given) -> float:
@@ -174,6 +239,8 @@ def result_step(given: Given, losses: Array, exact: mpmath.mpf | None) -> Step:
             f"one about {_sure_digits(double, unit)} say something; a calculation in float32 may "
             "end a few such steps away, and `xent verify` shows where each library ends."
         )
+    if math.isnan(double):
+        sentence += " It is no number; the step of the reduction says why."
     table = Table("number", names, (column("value", words, WORDS),))
     return Step("result", "The result to the last digit", "", "", sentence, (table,))
 

@@ -119,7 +119,7 @@ def grid(table: Table, most_columns: int = NARROW) -> Grid:
     rows = shown_rows(len(table.names))
     header: list[str] = [table.label]
     lines: list[list[str]] = [[table.names[row]] for row in rows]
-    notes = [f"{MARK} {table.mark}"] if table.mark else []
+    notes: list[str] = []
     for block in table.blocks:
         columns = _shown_columns(len(block.headings), most_columns)
         cells = _cells(block, rows, columns, table.ignored)
@@ -133,6 +133,8 @@ def grid(table: Table, most_columns: int = NARROW) -> Grid:
         if gap is not None:
             left_out = len(block.headings) - len(columns)
             notes.append(f"{left_out:,} of {len(block.headings):,} columns are left out here.")
+    if table.mark and any(cell.endswith(MARK) for line in lines for cell in line):
+        notes.insert(0, f"{MARK} {table.mark}")
     if len(rows) < len(table.names):
         lines.insert(FIRST_ROWS, [ELLIPSIS] * len(header))
         left_out = len(table.names) - len(rows)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xent._errors import InputError, XentError
+from xent._text import printable
 from xent.walkthrough._agreement import Agreement, Equality, Row
 from xent.walkthrough._drawn import drawn
 from xent.walkthrough._exact import exact_loss, ulps
-from xent.walkthrough._feeds import probabilities_in_numpy
+from xent.walkthrough._feeds import stable_probabilities
 from xent.walkthrough._identities import Identity, identities_in_numpy, identities_in_torch
 from xent.walkthrough._implementations import Implementation, Skipped
 from xent.walkthrough._in_numpy import of_definitions, of_scipy, of_sklearn
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 # Beyond this an exact sum of float64 rows stands for arithmetic of 240 bits, which takes minutes.
 LARGEST_EXACT = 20_000
 _SHOWN = 8
+_ONE_OF = {
+    "logits": "logit",
+    "probabilities": "probability",
+    "log-probabilities": "log-probability",
+}
 _SHORTEST_MEASUREMENT = 2e-3
 _LIBRARIES: tuple[tuple[str, str, Callable[..., Iterator[Implementation]]], ...] = (
     ("NumPy, by hand", "numpy", of_definitions),
@@ -58,7 +64,7 @@ def verify(
     class_dim: int | None = None,
     size: int = 1000,
     classes: int = 3,
-    kind: str = "logits",
+    kind: str | None = None,
     seed: int = 0,
     timed: bool = True,
     **options: Any,
@@ -80,14 +86,15 @@ def verify(
         probabilities: instead of logits, outputs after sigmoid or softmax.
         log_probabilities: instead of logits, outputs after log-softmax.
         task: ``"binary"``, ``"multiclass"`` or ``"multilabel"``; needed where shapes don't say it.
-            ``"binary"`` where numbers are drawn and nothing is said.
+            Where numbers are drawn, None is the first task of the loss, or ``"binary"``.
         loss: a loss of ``xent.functional`` by name; None follows from the rest.
         dtype: round the numbers to it first; None leaves them (typed ones are float64). Drawn
             numbers are float32.
         class_dim: the axis of the classes; None is PyTorch's rule.
         size: how many rows to draw.
         classes: how many classes or labels to draw.
-        kind: what to draw: ``"logits"``, ``"probabilities"`` or ``"log-probabilities"``.
+        kind: what to draw: ``"logits"``, ``"probabilities"`` or ``"log-probabilities"``; None is
+            what the loss takes.
         seed: of the draw.
         timed: whether to measure the time of a call.
         options: the other arguments of the loss by name, such as ``label_smoothing``. What doesn't
@@ -109,12 +116,13 @@ def verify(
     """
     given_any = (logits, probabilities, log_probabilities, targets)
     if all(each is None for each in given_any):
-        if any(value is not None for value in (loss, class_dim, *options.values())):
+        if class_dim is not None:
             raise InputError(
-                "verify: the options of a loss", "given with numbers", "no numbers",
-                "Give logits and targets, too.",
+                "verify: class_dim", "left out where numbers are drawn", repr(class_dim),
+                "Classes are then on axis 1.",
             )  # fmt: skip
-        return verified(drawn(task or "binary", kind, size, classes, seed, dtype), timed=timed)
+        given = drawn(task, kind, size, classes, seed, dtype, loss, options)
+        return verified(given, timed=timed)
     given = read_given(
         logits, probabilities, log_probabilities, targets, task=task, loss=loss, dtype=dtype,
         class_dim=class_dim, **options,
@@ -144,7 +152,7 @@ def verified(given: Given, *, timed: bool = True) -> Agreement:
         rows = tuple(_row(one, given, exact, timed=timed) for one in found)
         equalities = tuple(_equality(pair, given) for pair in _identities(given, skipped))
         wrong = tuple(misuses(given))
-        probabilities = probabilities_in_numpy(given).ravel()[:_SHOWN].tolist()
+        probabilities = stable_probabilities(given).ravel()[:_SHOWN].tolist()
     with mpmath.workprec(BITS[given.dtype]):
         rounded = float(+exact)
     return Agreement(
@@ -185,7 +193,7 @@ def _implementations(given: Given, skipped: list[Skipped]) -> list[Implementatio
 
 
 def _identities(given: Given, skipped: list[Skipped]) -> Iterator[Identity]:
-    if given.options or given.reduction != "mean":
+    if given.options or given.reduction != "mean" or not given.counted.all():
         return
     yield from identities_in_numpy(given)
     try:
@@ -214,7 +222,7 @@ def _row(one: Implementation, given: Given, exact: mpmath.mpf, *, timed: bool) -
         name=one.name,
         takes=f"{one.feed.form}: {one.feed.shapes}",
         value=value,
-        ulp=distance,
+        ulp=math.nan if math.isnan(value) else distance,
         seconds=_seconds(one.call) if timed and not error else None,
         verdict=judgement.verdict,
         why=judgement.why,
@@ -257,16 +265,18 @@ def _equality(pair: Identity, given: Given) -> Equality:
 def _apart(left: float, right: float, dtype: str) -> float:
     import mpmath
 
-    return ulps(left, mpmath.mpf(right), dtype)
+    return math.nan if math.isnan(left) else ulps(left, mpmath.mpf(right), dtype)
 
 
 def _sentence(given: Given) -> str:
-    shape = " x ".join(map(str, given.values.shape))
+    shape = " x ".join(f"{length:,}" for length in given.values.shape)
+    numbers = _ONE_OF[given.kind] if given.values.size == 1 else given.kind
     options = "".join(
         f", {name} {value if np.ndim(value) == 0 else 'given'}"
         for name, value in given.options.items()
     )
+    source = printable(given.source)
     return (
-        f"{shape} {given.kind} in {given.dtype} from {given.source}: the {given.reduction} of "
+        f"{shape} {numbers} in {given.dtype} from {source}: the {given.reduction} of "
         f"{given.loss}{options}"
     )

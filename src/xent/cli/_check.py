@@ -1,0 +1,137 @@
+"""``xent check``: mis-wired losses, found in code that is read and never run."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from xent.wiring import Report
+
+_FORMATS = ["full", "concise", "json", "json-lines", "github", "sarif", "junit"]
+
+
+def _words(values: tuple[str, ...]) -> list[str]:
+    return [word.strip() for value in values for word in value.split(",") if word.strip()]
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option("--select", multiple=True, metavar="CODES",
+              help="Show only these: codes, their beginnings, or names, with commas.  "
+              "[default: every error and warning]")  # fmt: skip
+@click.option("--extend-select", multiple=True, metavar="CODES",
+              help="Show these too; ALL shows the notes.")  # fmt: skip
+@click.option("--ignore", multiple=True, metavar="CODES", help="Don't show these.")
+@click.option("-f", "--format", "output", type=click.Choice(_FORMATS), default="full",
+              show_default=True)  # fmt: skip
+@click.option("--statistics", is_flag=True, help="Only count the findings of each rule.")
+@click.option("--explain-clean", is_flag=True,
+              help="Also say of every loss what reaches it and why that is right.")  # fmt: skip
+@click.option("-v", "--verbose", is_flag=True, help="Also name the files read in part.")
+@click.option("--stdin-filename", metavar="NAME", help="What reports call standard input.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N",
+              help="Processes.  [default: one for each processor]")  # fmt: skip
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 although there are findings.")
+def command(
+    paths: tuple[str, ...],
+    *,
+    select: tuple[str, ...],
+    extend_select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    output: str,
+    statistics: bool,
+    explain_clean: bool,
+    verbose: bool,
+    stdin_filename: str | None,
+    jobs: int | None,
+    exit_zero: bool,
+) -> int:
+    """Find losses that are given the wrong thing: softmax before cross-entropy and the like.
+
+    PATH is a .py or .ipynb file, or a folder of them; - is standard input. Nothing of it is
+    imported or run. Imports are followed inside PATH. What is shown can also be set in
+    [tool.xent.check] of pyproject.toml; a comment # noqa: XE101 silences one line.
+
+    \b
+    Examples:
+      xent check .
+      xent check train.py --extend-select ALL
+      xent check src --format github
+      xent rule XE101
+
+    Exit codes: 0 clean, 1 findings, 2 bad input, 130 interrupted.
+    """
+    from xent._errors import InputError
+    from xent.wiring import check_paths, check_text
+
+    if not paths:
+        raise InputError("check: PATH", "at least one file or folder", "none", "Try: xent check .")
+    selectors = _words(select), _words(extend_select), _words(ignore)
+    if "-" in paths:
+        if len(paths) > 1:
+            raise InputError("check: PATH", "- alone or paths", repr(" ".join(paths)),
+                             "Check standard input by itself.")  # fmt: skip
+        report = check_text(
+            sys.stdin.buffer.read(), stdin_filename or "-",
+            select=selectors[0], extend_select=selectors[1], ignore=selectors[2],
+        )  # fmt: skip
+    else:
+        report = check_paths(
+            paths, select=selectors[0], extend_select=selectors[1], ignore=selectors[2], jobs=jobs
+        )
+    _show(report, output, statistics=statistics)
+    if explain_clean:
+        _explain(report, to_stderr=output != "full")
+    _show_problems(report, verbose=verbose)
+    click.echo(_summary(report), err=True)
+    return 1 if report.findings and not exit_zero else 0
+
+
+def _show(report: Report, output: str, *, statistics: bool) -> None:
+    from xent.wiring._output import FORMATS
+
+    click.echo(_counts(report) if statistics else FORMATS[output](report), nl=False)
+
+
+def _explain(report: Report, *, to_stderr: bool) -> None:
+    from xent._text import printable
+    from xent.wiring._output._lines import where
+
+    for found in report.explanations:
+        click.echo(f"{where(found.place)}: {printable(found.text)}", err=to_stderr)
+
+
+def _show_problems(report: Report, *, verbose: bool) -> None:
+    """Files that could not be read are named; of those that were too much only the number."""
+    from xent._text import printable
+    from xent.wiring._provenance import IN_PART
+
+    in_part = {path for path, reason in report.problems if reason.startswith(IN_PART)}
+    for path, reason in report.problems:
+        if verbose or not reason.startswith(IN_PART):
+            click.echo(f"Not checked: {printable(path)}: {printable(reason)}", err=True)
+    if in_part and not verbose:
+        many = f"{len(in_part)} file{'' if len(in_part) == 1 else 's'}"
+        click.echo(f"Read in part: {many}, too much for one go (-v names them).", err=True)
+
+
+def _counts(report: Report) -> str:
+    counted = Counter((finding.code, finding.name) for finding in report.findings)
+    width = len(str(max(counted.values(), default=0)))
+    lines = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    return "".join(f"{number:>{width}}  {code}  {name}\n" for (code, name), number in lines)
+
+
+def _summary(report: Report) -> str:
+    levels = Counter(finding.level for finding in report.findings)
+    found = ", ".join(
+        f"{levels[level]} {level}{'' if levels[level] == 1 else 's'}"
+        for level in ("error", "warning", "note")
+        if levels[level]
+    )
+    files = f"{report.files:,} file{'' if report.files == 1 else 's'}"
+    return f"{found or 'Nothing found'} in {files}."

@@ -1,0 +1,147 @@
+"""Findings for programs: JSON, SARIF 2.1.0 and JUnit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+import xent
+from xent._text import printable
+from xent.wiring._check import Report
+from xent.wiring._finding import Finding, Related
+from xent.wiring._output._lines import where
+from xent.wiring._places import Place
+from xent.wiring._rule import CALLED
+from xent.wiring.rules import RULES
+
+
+def entry(finding: Finding) -> dict[str, Any]:
+    """A finding as an object."""
+    place = finding.place
+    return {
+        "path": place.path,
+        "cell": place.cell,
+        "line": place.line,
+        "column": place.column,
+        "code": finding.code,
+        "name": finding.name,
+        "level": finding.level,
+        "message": finding.message,
+        "related": [
+            {"path": item.place.path, "cell": item.place.cell, "line": item.place.line}
+            for item in finding.related
+        ],
+    }
+
+
+def as_json(report: Report) -> str:
+    """A list of objects."""
+    return json.dumps([entry(finding) for finding in report.findings], indent=2) + "\n"
+
+
+def json_lines(report: Report) -> str:
+    """One object a line."""
+    return "".join(f"{json.dumps(entry(finding))}\n" for finding in report.findings)
+
+
+def sarif(report: Report) -> str:
+    """SARIF 2.1.0; the way from activation to loss is a code flow."""
+    rules = list(RULES.values())
+    index = {rule.code: number for number, rule in enumerate(rules)}
+    driver = {
+        "name": "xent",
+        "version": xent.__version__,
+        "rules": [
+            {
+                "id": rule.code,
+                "name": rule.name,
+                "shortDescription": {"text": rule.what},
+                "fullDescription": {"text": rule.why},
+                "defaultConfiguration": {"level": rule.level},
+            }
+            for rule in rules
+        ],
+    }
+    log = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {"driver": driver},
+                "columnKind": "unicodeCodePoints",
+                "results": [_result(finding, index[finding.code]) for finding in report.findings],
+            }
+        ],
+    }
+    return json.dumps(log, indent=2) + "\n"
+
+
+def _result(finding: Finding, index: int) -> dict[str, Any]:
+    result = {
+        "ruleId": finding.code,
+        "ruleIndex": index,
+        "level": finding.level,
+        "message": {"text": finding.message},
+        "locations": [_location(finding.place)],
+        "partialFingerprints": {"xentFinding/v1": _fingerprint(finding)},
+    }
+    if finding.related:
+        result["relatedLocations"] = [
+            {"id": number, **_location(item.place), "message": {"text": item.words}}
+            for number, item in enumerate(finding.related, start=1)
+        ]
+        result["codeFlows"] = [{"threadFlows": [{"locations": _flow(finding)}]}]
+    return result
+
+
+def _flow(finding: Finding) -> list[dict[str, Any]]:
+    ends: Sequence[Related] = [finding.related[0], Related(finding.place, finding.label)]
+    return [
+        {"location": {**_location(item.place), "message": {"text": item.words}}} for item in ends
+    ]
+
+
+def _location(place: Place) -> dict[str, Any]:
+    region = {
+        "startLine": place.line, "startColumn": place.column,
+        "endLine": place.end_line, "endColumn": place.end_column,
+    }  # fmt: skip
+    path = PurePath(place.path).as_posix()
+    location: dict[str, Any] = {
+        "physicalLocation": {"artifactLocation": {"uri": path}, "region": region}
+    }
+    if place.cell is not None:
+        location["logicalLocations"] = [{"name": f"cell {place.cell}", "kind": "module"}]
+    return location
+
+
+def _fingerprint(finding: Finding) -> str:
+    """The same while the code moves up and down in its file."""
+    ends = [finding.label, *(item.words for item in finding.related[:1] if item.words != CALLED)]
+    text = "\0".join([finding.code, PurePath(finding.place.path).as_posix(), *ends])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def junit(report: Report) -> str:
+    """A failed test for each finding; one that passes if there is none."""
+    cases = []
+    for finding in report.findings:
+        name = quoteattr(f"{where(finding.place)} {finding.code}")
+        kind = quoteattr(finding.name)
+        text = escape(printable(finding.message))
+        cases.append(
+            f'    <testcase classname="xent.check" name={name}>\n'
+            f"      <failure type={kind} message={quoteattr(printable(finding.message))}>{text}"
+            "</failure>\n    </testcase>\n"
+        )
+    if not cases:
+        cases = ['    <testcase classname="xent.check" name="all files"/>\n']
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n<testsuites>\n'
+        f'  <testsuite name="xent check" tests="{len(cases)}" failures="{len(report.findings)}">\n'
+        f"{''.join(cases)}  </testsuite>\n</testsuites>\n"
+    )

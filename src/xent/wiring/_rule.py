@@ -1,0 +1,89 @@
+"""A rule: what it finds, with the documentation that messages and pages come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from xent.wiring._events import Event
+from xent.wiring._finding import Finding, Related
+from xent.wiring._places import Place, Site
+from xent.wiring._record import Record
+
+Fault = tuple[Event, str, str, tuple[tuple[Site, str], ...], str | None]
+
+
+CALLED = "called from here"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    Args:
+        code: such as ``XE101``.
+        name: reads after "allow": the fault, not the cure.
+        level: ``error``, ``warning`` or ``note``.
+        what: what it flags, in one sentence.
+        why: what goes wrong.
+        example: code that it flags.
+        instead: the same code without the fault.
+        faults: yields the faults of a record.
+        limits: what it leaves alone on purpose.
+    """
+
+    code: str
+    name: str
+    level: str
+    what: str
+    why: str
+    example: str
+    instead: str
+    faults: Callable[[Record], Iterator[Fault]]
+    limits: str = ""
+
+    def findings(self, record: Record) -> Iterator[Finding]:
+        """What it finds in a record."""
+        for event, message, label, others, level in self.faults(record):
+            place = event.site.place
+            related = _related(event, others, place)
+            text = _fill(message, place, [item.place for item in related])
+            yield Finding(place, self.code, self.name, level or self.level, text, label, related)
+
+
+def fault(
+    event: Event,
+    message: str,
+    label: str,
+    *others: tuple[Site | None, str],
+    level: str | None = None,
+) -> Fault:
+    """A fault at an event.
+
+    Args:
+        event: what shows it.
+        message: what is wrong; ``{here}`` and ``{0}``, ``{1}``, ... become the places.
+        label: what stands at the event, in a word.
+        others: the other places and what stands there.
+        level: where it isn't that of the rule.
+    """
+    known = tuple((site, words) for site, words in others if site is not None)
+    return event, message, label, known, level
+
+
+def _related(
+    event: Event, others: tuple[tuple[Site, str], ...], place: Place
+) -> tuple[Related, ...]:
+    found = [Related(site.place, words) for site, words in others]
+    seen = {place, *(item.place for item in found)}
+    for site in reversed(event.calls[-3:]):
+        called = Related(site.place, CALLED)
+        if called.place not in seen:
+            found.append(called)
+            seen.add(called.place)
+    return tuple(found)
+
+
+def _fill(message: str, here: Place, others: list[Place]) -> str:
+    words = [place.words(here) for place in others]
+    return message.format(*words, here=here.words(here))
