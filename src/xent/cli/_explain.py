@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import click
 
+from xent.cli._loss_options import named_options, number_options, setting_options
 from xent.cli._present import print_document, terminal
 
 FORMATS = ("text", "markdown", "latex", "html", "json")
@@ -16,29 +16,10 @@ ENDINGS = {".md": "markdown", ".tex": "latex", ".html": "html", ".htm": "html", 
 
 
 @click.command()
-@click.option("--logits", metavar="NUMBERS|FILE", help="Outputs before sigmoid or softmax.")
-@click.option("--probabilities", "--probs", metavar="NUMBERS|FILE",
-              help="Instead: outputs after sigmoid or softmax.")  # fmt: skip
-@click.option("--log-probabilities", "--log-probs", metavar="NUMBERS|FILE",
-              help="Instead: outputs after log-softmax.")  # fmt: skip
-@click.option("-t", "--targets", metavar="NUMBERS|FILE",
-              help="Labels, class indices or probabilities.")  # fmt: skip
-@click.option("--task", type=click.Choice(["binary", "multiclass", "multilabel"]),
-              help="What a target says; needed only where shapes leave it open.")  # fmt: skip
-@click.option("--loss", metavar="NAME", help="A loss of xent.functional.  [default: the one that "
-              "takes such numbers]")  # fmt: skip
-@click.option("--weight", metavar="NUMBERS", help="Of each class, or of each element.")
-@click.option("--pos-weight", metavar="NUMBERS", help="Of the term of 1.")
-@click.option("--sample-weight", metavar="NUMBERS", help="Of each row.")
-@click.option("--ignore-index", type=int, metavar="N", help="Target of what is left out.")
-@click.option("--label-smoothing", type=float, metavar="SHARE",
-              help="Share of the target that is spread evenly.")  # fmt: skip
+@number_options
 @click.option("--reduction", type=click.Choice(["mean", "sum", "none"]), default="mean",
               show_default=True)  # fmt: skip
-@click.option("--option", "others", multiple=True, metavar="NAME=VALUE",
-              help="Any other argument of the loss, such as gamma=2.")  # fmt: skip
-@click.option("--class-dim", type=int, metavar="AXIS", help="Axis of the classes.")
-@click.option("--dtype", metavar="NAME", help="Round the numbers to it first, such as float32.")
+@setting_options
 @click.option("-f", "--format", "form", type=click.Choice(FORMATS),
               help="[default: what the ending of --out says, else text]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
@@ -63,7 +44,7 @@ def command(
     from xent.walkthrough._explain import explain
 
     form = _form(form, out, as_json=as_json)
-    explanation = explain(**options, **_named(others, options))
+    explanation = explain(**options, **named_options(others, options))
     if out is not None:
         _write(out, getattr(explanation, f"to_{form}")())
     elif form == "text" and sys.stdout.isatty():
@@ -97,21 +78,3 @@ def _write(path: Path, text: str) -> None:
             "Name another file.",
         ) from error
     click.echo(f"Written: {path}", err=True)
-
-
-def _named(others: tuple[str, ...], own: Collection[str] = ()) -> dict[str, Any]:
-    """NAME=VALUE, where a value that is a number is one; what has an option of its own is none."""
-    named: dict[str, Any] = {}
-    for other in others:
-        name, equals, value = other.partition("=")
-        if not (name and equals and value):
-            raise click.UsageError(f"--option takes NAME=VALUE, such as gamma=2; got {other!r}.")
-        argument = name.strip().replace("-", "_")
-        if argument in own:
-            option = argument.replace("_", "-")
-            raise click.UsageError(f"{name.strip()} has an option of its own: --{option} {value}.")
-        try:
-            named[argument] = float(value)
-        except ValueError:
-            named[argument] = value
-    return named

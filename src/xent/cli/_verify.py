@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from xent.cli._loss_options import TASKS, named_options, number_options, setting_options
 from xent.cli._present import print_document, terminal
 
-_TASKS = ("binary", "multiclass", "multilabel")
 # What is meaningful only where numbers are drawn.
 _OF_THE_DRAW = ("size", "classes", "kind", "seed")
 # What needs to be said of which loss.
@@ -16,28 +16,9 @@ _OF_A_LOSS = ("weight", "pos_weight", "sample_weight", "ignore_index", "label_sm
 
 
 @click.command()
-@click.option("--logits", metavar="NUMBERS|FILE", help="Outputs before sigmoid or softmax.")
-@click.option("--probabilities", "--probs", metavar="NUMBERS|FILE",
-              help="Instead: outputs after sigmoid or softmax.")  # fmt: skip
-@click.option("--log-probabilities", "--log-probs", metavar="NUMBERS|FILE",
-              help="Instead: outputs after log-softmax.")  # fmt: skip
-@click.option("-t", "--targets", metavar="NUMBERS|FILE",
-              help="Labels, class indices or probabilities.")  # fmt: skip
-@click.option("--task", type=click.Choice(_TASKS),
-              help="What a target says; needed only where shapes leave it open.")  # fmt: skip
-@click.option("--loss", metavar="NAME", help="A loss of xent.functional.  [default: the one that "
-              "takes such numbers]")  # fmt: skip
-@click.option("--weight", metavar="NUMBERS", help="Of each class, or of each element.")
-@click.option("--pos-weight", metavar="NUMBERS", help="Of the term of 1.")
-@click.option("--sample-weight", metavar="NUMBERS", help="Of each row.")
-@click.option("--ignore-index", type=int, metavar="N", help="Target of what is left out.")
-@click.option("--label-smoothing", type=float, metavar="SHARE",
-              help="Share of the target that is spread evenly.")  # fmt: skip
+@number_options
 @click.option("--reduction", type=click.Choice(["mean", "sum"]), help="[default: mean]")
-@click.option("--option", "others", multiple=True, metavar="NAME=VALUE",
-              help="Any other argument of the loss, such as gamma=2.")  # fmt: skip
-@click.option("--class-dim", type=int, metavar="AXIS", help="Axis of the classes.")
-@click.option("--dtype", metavar="NAME", help="Round the numbers to it first, such as float32.")
+@setting_options
 @click.option("--size", type=int, default=1000, show_default=True, metavar="N",
               help="How many rows to draw where no numbers are given.")  # fmt: skip
 @click.option("--classes", type=int, default=3, show_default=True, metavar="C",
@@ -77,7 +58,6 @@ def command(
 
     Exit codes: 0 all that must agree does, 1 something does not, 2 bad input.
     """
-    from xent.cli._explain import _named as named_options
     from xent.walkthrough._verify import verify
 
     if as_json and markdown:
@@ -122,7 +102,7 @@ def _tasks_to_draw(options: dict[str, Any], named: dict[str, Any]) -> tuple[str,
             raise click.UsageError(
                 f"{option} is for a loss: name --task or --loss, too, or give numbers."
             )
-    return _TASKS
+    return TASKS
 
 
 def _refuse_what_has_an_option_of_its_own(context: click.Context, named: dict[str, Any]) -> None:
