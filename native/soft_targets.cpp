@@ -300,7 +300,7 @@ class SoftTargetStrips {
 
  public:
   static std::size_t scratch_bytes(std::size_t classes) {
-    return 2 * strips * n * classes * sizeof(S) + (rows_in_memory ? Turn<Stored>::bytes(classes) : 0);
+    return 2 * strips * n * classes * sizeof(S) + (rows_in_memory ? Turn<Stored>::bytes(classes, strips) : 0);
   }
 
   SoftTargetStrips(const SoftTargetRows& rows, void* scratch)
@@ -310,7 +310,7 @@ class SoftTargetStrips {
         share_(rows),
         exponentials_(static_cast<S*>(scratch)),
         shares_(exponentials_ + strips * n * classes_),
-        turn_(rows.classes, rows_in_memory ? shares_ + strips * n * classes_ : nullptr) {}
+        turn_(rows.classes, rows_in_memory ? shares_ + strips * n * classes_ : nullptr, strips) {}
 
   double run(std::size_t first, std::size_t last) {
     CompensatedSum<double> total;
@@ -361,9 +361,13 @@ class SoftTargetStrips {
     }
     if (rows_in_memory && rows_.gradient != nullptr) {
       for (std::size_t k = 0; k * n < count; ++k) {
+        S* const from = exponentials_ + k * classes_ * n;
+        turn_.classes_to_rows(from, k, [from](std::size_t c) { return load(from + c * n); });
+      }
+      for (std::size_t k = 0; k * n < count; ++k) {
         const std::size_t lanes = count - k * n < n ? count - k * n : n;
         auto* to = static_cast<Stored*>(rows_.gradient) + (first + k * n) * classes_;
-        turn_.template classes_to_rows<streaming>(exponentials_ + k * classes_ * n, lanes, to);
+        turn_.template write<streaming>(k, lanes, to);
       }
     }
     return sum_of(total);

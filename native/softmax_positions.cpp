@@ -11,6 +11,8 @@ namespace {
 // Strips of one vector each that pass through together: their loads and stores to the scratch are
 // then far enough apart not to wait for each other.
 constexpr std::size_t strips_together = 8;
+// Sums of exponentials relative to 1 that neither overflow nor lose the small terms of a row.
+constexpr double least_sum = 0x1p-4, largest_sum = 0x1p+60;
 // How far ahead rows are asked for.
 constexpr std::size_t elements_ahead = 2048;
 // Classes that are summed before their sum joins that of the others.
@@ -35,7 +37,7 @@ class Strips {
         stride_(rows_in_memory ? 1 : rows.positions),
         weights_(static_cast<const S*>(rows.class_weight)),
         exponentials_(static_cast<S*>(scratch)),
-        turn_(rows.classes, turn, turn_is_ready) {}
+        turn_(rows.classes, turn, strips, turn_is_ready) {}
 
   double run(std::size_t first, std::size_t last) {
     CompensatedSum<double> total;
@@ -50,6 +52,7 @@ class Strips {
       total.add(take(first, count));
       first += count;
     }
+    for (std::size_t i = 0; i < strips; ++i) write_rows(i);
     if (streaming) finish_streaming();
     return total.value();
   }
@@ -81,6 +84,24 @@ class Strips {
     RowTerms<V> terms;
   };
 
+  // Rows that are turned back and not yet written: memory takes them best a strip at a time, while
+  // the next are computed.
+  struct Turned {
+    std::size_t position = 0;
+    std::size_t count = 0;
+  };
+  Turned turned_;
+
+  XENT_INLINE void write_rows(std::size_t strip) {
+    if constexpr (rows_in_memory) {
+      if (strip * n >= turned_.count) return;
+      const std::size_t rows = turned_.count - strip * n;
+      auto* to = static_cast<Stored*>(rows_.gradient) + (turned_.position + strip * n) * classes_;
+      turn_.template write<streaming>(strip, rows < n ? rows : n, to);
+      if (rows <= n) turned_.count = 0;
+    }
+  }
+
   // Stage by stage over all strips: one strip's stages wait for each other, other strips' don't.
   double take(std::size_t first, std::size_t count) {
     Strip all[strips];
@@ -91,18 +112,24 @@ class Strips {
       strip.lanes = count - i * n < n ? count - i * n : n;
       strip.exponentials = exponentials_ + i * classes_ * n;
       read_targets(strip);
-      take_logits(strip);
+      write_rows(i);
+      if (smoothing || strip.lanes < n || !read_at_once(strip)) {
+        take_logits(strip);
+        read(strip);
+      }
     }
-    for (std::size_t i = 0; i < used; ++i) all[i].sums = read(all[i].target, all[i].exponentials);
+    for (std::size_t i = used; i < strips; ++i) write_rows(i);
     doubles total{};
     for (std::size_t i = 0; i < used; ++i) add_to(total, finish(all[i]));
     if (rows_.gradient == nullptr) return sum_of(total);
-    for (std::size_t i = 0; i < used; ++i) slopes(all[i]);
-    if constexpr (rows_in_memory) {
+    if constexpr (!rows_in_memory) {
+      for (std::size_t i = 0; i < used; ++i) write_slopes(all[i]);
+    } else {
       for (std::size_t i = 0; i < used; ++i) {
-        auto* to = static_cast<Stored*>(rows_.gradient) + all[i].position * classes_;
-        turn_.template classes_to_rows<streaming>(all[i].exponentials, all[i].lanes, to);
+        const Slopes slope_of = slopes_of(all[i]);
+        turn_.classes_to_rows(all[i].exponentials, i, slope_of);
       }
+      turned_ = {first, count};
     }
     return sum_of(total);
   }
@@ -153,24 +180,66 @@ class Strips {
     }
   }
 
-  // The logits on their side, kept where their exponentials will be.
-  XENT_INLINE void take_logits(const Strip& strip) const {
+  XENT_INLINE const Stored* logits_of(const Strip& strip) const {
     const Stored* from = static_cast<const Stored*>(rows_.logits) + start_of(strip.position);
-    const std::size_t lanes = strip.lanes;
-    S* const logits = strip.exponentials;
     if constexpr (rows_in_memory) {
       for (std::size_t c = 0; c < classes_; ++c) prefetch_far(from + c * n + elements_ahead);
-      turn_.rows_to_classes(from, lanes, logits);
+    }
+    return from;
+  }
+
+  // The exponentials relative to 1, without looking for the largest logit first. False where a sum
+  // of them shows that to be too high or too low; infinities and NaN are left to that case, too.
+  XENT_INLINE bool read_at_once(Strip& strip) const {
+    const I target = strip.target;
+    S* const exponentials = strip.exponentials;
+    CompensatedSum<V> others;
+    V part{}, of_target{}, target_logit{};
+    const auto take = [&](std::size_t c, V x) {
+      const auto power = exponential(x);
+      const V value = times_power_of_two(power.mantissa, power.exponent);
+      store<false>(exponentials + c * n, value);
+      const auto is_target = target == static_cast<Element<I>>(c);
+      part = choose(is_target, part, part + value);
+      of_target = choose(is_target, value, of_target);
+      target_logit = choose(is_target, x, target_logit);
+      if (c % classes_together == classes_together - 1) {
+        others.add(part);
+        part = V{};
+      }
+    };
+    const Stored* from = logits_of(strip);
+    if constexpr (rows_in_memory) {
+      turn_.each_class(from, take);
+    } else {
+      for (std::size_t c = 0; c < classes_; ++c) {
+        prefetch(from + c * stride_ + strips * n);
+        take(c, load(from + c * stride_));
+      }
+    }
+    others.add(part);
+    strip.sums = {{V{}, V{}}, others.value(), of_target, target_logit, V{}, V{}};
+    const V sum = strip.sums.others + of_target;
+    return all_of((sum >= S(least_sum)) & (sum <= S(largest_sum)));
+  }
+
+  // The logits on their side, kept where their exponentials will be.
+  XENT_INLINE void take_logits(const Strip& strip) const {
+    const Stored* from = logits_of(strip);
+    S* const logits = strip.exponentials;
+    if constexpr (rows_in_memory) {
+      turn_.rows_to_classes(from, strip.lanes, logits);
     } else {
       for (std::size_t c = 0; c < classes_; ++c) {
         const Stored* at = from + c * stride_;
-        prefetch(at + strips * n);
-        store<false>(logits + c * n, lanes == n ? load(at) : load_first(at, lanes, S(0)));
+        store<false>(logits + c * n, strip.lanes == n ? load(at) : load_first(at, strip.lanes, S(0)));
       }
     }
   }
 
-  XENT_INLINE RowSums<V> read(I target, S* exponentials) const {
+  void read(Strip& strip) const {
+    const I target = strip.target;
+    S* const exponentials = strip.exponentials;
     V largest = repeat<V>(-std::numeric_limits<S>::infinity());
     V target_logit{};
     for (std::size_t c = 0; c < classes_; ++c) {
@@ -204,26 +273,47 @@ class Strips {
       others.add(part);
       if constexpr (smoothing) distances.add(apart);
     }
-    return {base, others.value(), of_target, target_logit, largest, distances.value()};
+    strip.sums = {base, others.value(), of_target, target_logit, largest, distances.value()};
   }
 
-  XENT_INLINE void slopes(const Strip& strip) const {
-    Stored* to = static_cast<Stored*>(rows_.gradient) + start_of(strip.position);
-    S* const exponentials = strip.exponentials;
-    const I valid = strip.valid, target = strip.target;
-    const V of_softmax = strip.terms.of_softmax, of_class_weight = strip.terms.of_class_weight;
-    const V at_target = strip.terms.at_target;
-    for (std::size_t c = 0; c < classes_; ++c) {
+  // The gradient, class by class.
+  struct Slopes {
+    const S* exponentials;
+    const S* weights;
+    I target;
+    V of_softmax, of_class_weight, at_target;
+
+    XENT_INLINE V operator()(std::size_t c) const {
       V slope = load(exponentials + c * n) * of_softmax;
-      if constexpr (smoothing) slope = fused(-of_class_weight, repeat<V>(weights_ == nullptr ? S(1) : weights_[c]), slope);
-      slope = choose(target == static_cast<Element<I>>(c), at_target, slope);
-      slope = choose(valid, slope, V{});
-      if constexpr (rows_in_memory) {
-        store<false>(exponentials + c * n, slope);
-      } else if (strip.lanes == n) {
-        store<false>(to + c * stride_, slope);
+      if constexpr (smoothing) {
+        slope = fused(-of_class_weight, repeat<V>(weights == nullptr ? S(1) : weights[c]), slope);
+      }
+      return choose(target == static_cast<Element<I>>(c), at_target, slope);
+    }
+  };
+
+  // Lanes that are not valid get zeros, whatever their exponentials are.
+  XENT_INLINE Slopes slopes_of(const Strip& strip) const {
+    const I valid = strip.valid;
+    const RowTerms<V>& terms = strip.terms;
+    if (!all_of(valid)) {
+      for (std::size_t c = 0; c < classes_; ++c) {
+        S* const at = strip.exponentials + c * n;
+        store<false>(at, choose(valid, load(at), V{}));
+      }
+    }
+    return {strip.exponentials, weights_, strip.target, choose(valid, terms.of_softmax, V{}),
+            choose(valid, terms.of_class_weight, V{}), choose(valid, terms.at_target, V{})};
+  }
+
+  XENT_INLINE void write_slopes(const Strip& strip) const {
+    Stored* to = static_cast<Stored*>(rows_.gradient) + start_of(strip.position);
+    const Slopes slope_of = slopes_of(strip);
+    for (std::size_t c = 0; c < classes_; ++c) {
+      if (strip.lanes == n) {
+        store<false>(to + c * stride_, slope_of(c));
       } else {
-        store_first(to + c * stride_, strip.lanes, slope);
+        store_first(to + c * stride_, strip.lanes, slope_of(c));
       }
     }
   }
@@ -235,7 +325,7 @@ double run_strips(const SoftmaxRows& rows, std::size_t first, std::size_t last) 
   using Streamed = Strips<Stored, rows_in_memory, smoothing, rows_in_memory>;
   static thread_local Scratch scratch, tables;
   void* memory = scratch.take(Plain::scratch_bytes(rows.classes));
-  void* turn = rows_in_memory ? tables.take(Turn<Stored>::bytes(rows.classes)) : nullptr;
+  void* turn = rows_in_memory ? tables.take(Turn<Stored>::bytes(rows.classes, strips_together)) : nullptr;
   const bool ready = tables.holds(rows.classes);
   // Whole vectors of rows begin at whole lines only where the first one does.
   const auto start =

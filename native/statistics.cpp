@@ -193,7 +193,7 @@ class StripReader {
 
  public:
   static std::size_t scratch_bytes(std::size_t classes) {
-    return strips * n * classes * sizeof(S) + (rows_in_memory ? Turn<Stored>::bytes(classes) : 0);
+    return strips * n * classes * sizeof(S) + (rows_in_memory ? Turn<Stored>::bytes(classes, 1) : 0);
   }
 
   StripReader(const StatisticsRows& rows, void* scratch)
@@ -201,7 +201,7 @@ class StripReader {
         classes_(rows.classes),
         stride_(rows_in_memory ? 1 : rows.positions),
         logits_(static_cast<S*>(scratch)),
-        turn_(rows.classes, rows_in_memory ? logits_ + strips * n * classes_ : nullptr) {}
+        turn_(rows.classes, rows_in_memory ? logits_ + strips * n * classes_ : nullptr, 1) {}
 
   void run(std::size_t first, std::size_t last) {
     while (first < last) {

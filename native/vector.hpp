@@ -404,13 +404,14 @@ XENT_INLINE doubles nearest(doubles a) {
 #endif
 }
 
-// a * 2^n for whole n, with gradual underflow; 0 for n = -inf or n far below, whatever a is.
+// a * 2^n for whole n, with gradual underflow; 0 for n = -inf or n far below, infinite for n far above.
 XENT_INLINE floats times_power_of_two(floats a, floats n) {
 #if defined(__AVX512F__)
   return (floats)_mm512_scalef_ps((__m512)a, (__m512)n);
 #else
   // Two factors, so that results down to the smallest denormal are reached.
-  const floats bounded = choose(n > repeat<floats>(-252.0f), n, repeat<floats>(-252.0f));
+  const floats above = choose(n > repeat<floats>(-252.0f), n, repeat<floats>(-252.0f));
+  const floats bounded = choose(above < repeat<floats>(252.0f), above, repeat<floats>(252.0f));
   const int32s whole = __builtin_convertvector(bounded, int32s);
   const int32s half = whole >> 1;
   const floats first = (floats)((half + 127) << 23);
@@ -423,7 +424,8 @@ XENT_INLINE doubles times_power_of_two(doubles a, doubles n) {
 #if defined(__AVX512F__)
   return (doubles)_mm512_scalef_pd((__m512d)a, (__m512d)n);
 #else
-  const doubles bounded = choose(n > repeat<doubles>(-2044.0), n, repeat<doubles>(-2044.0));
+  const doubles above = choose(n > repeat<doubles>(-2044.0), n, repeat<doubles>(-2044.0));
+  const doubles bounded = choose(above < repeat<doubles>(2044.0), above, repeat<doubles>(2044.0));
   const int64s whole = __builtin_convertvector(bounded, int64s);
   const int64s half = whole >> 1;
   const doubles first = (doubles)((half + 1023) << 52);
@@ -669,6 +671,8 @@ XENT_INLINE bool any_of(int32s condition) {
 #endif
 }
 XENT_INLINE bool any_of(int64s condition) { return any_of((int32s)condition); }
+XENT_INLINE bool all_of(int32s condition) { return !any_of(~condition); }
+XENT_INLINE bool all_of(int64s condition) { return !any_of(~condition); }
 
 }  // namespace
 }  // namespace xent::XENT_INSTRUCTION_SET
