@@ -1,6 +1,7 @@
 # make demo   set up and run the main job         make test   set up and run the tests
 # make lint   format, lint, types, layers         make bench  speed of the study, side by side
 # make bench-losses, make bench-accuracy          speed and digits of the losses, and their pages
+# make bench-check                                speed of xent check, beside TorchFix
 # make sanitize                                   the native tests under sanitizers (GCC)
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 SANITIZED := build/sanitized
 NATIVE_TESTS := tests/kernels tests/native
 
-.PHONY: demo test lint format bench bench-losses bench-accuracy sanitize clean
+.PHONY: demo test lint format bench bench-losses bench-accuracy bench-check sanitize clean
 
 demo: $(VENV)/installed
 	$(BIN)/xent demo --out runs/demo
@@ -40,6 +41,9 @@ bench-losses: $(VENV)/benchmarked
 bench-accuracy: $(VENV)/benchmarked
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/accuracy.py --save
 	$(BIN)/python docs/generate.py
+
+bench-check: $(VENV)/benchmarked
+	$(BIN)/python benchmarks/check.py --save
 
 # Two threads, so that tasks are split. Without -S the extension of the venv would be found first.
 # libstdc++ is loaded early because the sanitizer looks for its throw before Python loads it.

@@ -48,18 +48,23 @@ def rules_page() -> str:
         "# Rules",
         "",
         "What `xent check` looks for. Errors and warnings are shown, notes on request:",
-        "`--extend-select ALL`. `xent rule XE101` prints one of these entries.",
+        "`--extend-select ALL`. `xent rule XE101` prints one of these entries. What is found at",
+        "run time is found on tensors, by `xent.check` and `xent.watch`.",
         "",
-        "| code | level | rule |",
-        "|---|---|---|",
+        "| code | level | found in | fix | rule |",
+        "|---|---|---|---|---|",
     ]
     for rule in RULES.values():
         anchor = f"{rule.code}-{rule.name}".lower()
-        lines.append(f"| {rule.code} | {rule.level} | [`{rule.name}`](#{anchor}) |")
+        fix = rule.repair.safety if rule.repair else ""
+        name = f"[`{rule.name}`](#{anchor})"
+        lines.append(f"| {rule.code} | {rule.level} | {rule.found_in} | {fix} | {name} |")
     for rule in RULES.values():
         lines += ["", f"## {rule.code} {rule.name}", "", f"*{rule.level}.* {rule.what} {rule.why}"]
         if rule.limits:
             lines += ["", rule.limits]
+        if rule.repair:
+            lines += ["", f"*Fix ({rule.repair.safety}):* {rule.repair.words}"]
         for title, code in (("Example", rule.example), ("Use instead", rule.instead)):
             lines += ["", f"{title}:", "", "```py", *code.strip().splitlines(), "```"]
     return "\n".join(lines) + "\n"

@@ -63,3 +63,17 @@ def test_a_report_needs_no_torch(tmp_path):
     loaded = imported(QUIETLY.format(arguments=["report", str(tmp_path)]))
     assert not {"torch", "pandas", "sklearn", "pyarrow"} & set(loaded)
     assert {"numpy", "matplotlib", "jinja2"} <= set(loaded)
+
+
+@pytest.mark.parametrize("arguments", [["rule", "XE601"], ["check", "{file}"]])
+def test_reading_source_needs_neither_torch_nor_numpy(tmp_path, arguments):
+    """Though what looks at tensors lives beside it."""
+    file = tmp_path / "right.py"
+    file.write_text("import torch\nloss = torch.nn.functional.cross_entropy(model(x), y)\n")
+    arguments = [each.format(file=file) for each in arguments]
+    assert imported(QUIETLY.format(arguments=arguments)) == []
+
+
+def test_the_rules_on_tensors_load_torch_when_they_are_used():
+    assert imported("import xent, xent.wiring") == []
+    assert "torch" in imported("import xent; xent.check")

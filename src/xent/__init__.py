@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xent._errors import ContractError as ContractError
     from xent._errors import InputError as InputError
+    from xent._errors import LossWarning as LossWarning
     from xent._errors import MissingExtraError as MissingExtraError
+    from xent._errors import WiringError as WiringError
     from xent._errors import XentError as XentError
     from xent._links import LINKS as LINKS
     from xent._links import Link as Link
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from xent.walkthrough import explain as explain
     from xent.walkthrough import verify as verify
     from xent.walkthrough import which as which
+    from xent.wiring._live import LiveReport as LiveReport
+    from xent.wiring._live import WatchReport as WatchReport
+    from xent.wiring._live import check as check
+    from xent.wiring._live import watch as watch
 
 __version__ = "0.1.0"
 
@@ -44,15 +50,21 @@ _HOMES = {
     "Sweep": "xent.study",
     "LINKS": "xent._links",
     "Link": "xent._links",
+    "LiveReport": "xent.wiring._live",
+    "LossWarning": "xent._errors",
     "MissingExtraError": "xent._errors",
     "PredictionComparison": "xent.study",
+    "WatchReport": "xent.wiring._live",
+    "WiringError": "xent._errors",
     "XentError": "xent._errors",
+    "check": "xent.wiring._live",
     "compare": "xent.study",
     "compare_predictions": "xent.study",
     "empty_cache": "xent.kernels",
     "explain": "xent.walkthrough",
     "sweep": "xent.study",
     "verify": "xent.walkthrough",
+    "watch": "xent.wiring._live",
     "which": "xent.walkthrough",
 }
 
@@ -66,17 +78,23 @@ __all__ = [
     "Formulation",
     "InputError",
     "Link",
+    "LiveReport",
+    "LossWarning",
     "MissingExtraError",
     "PredictionComparison",
     "Sweep",
+    "WatchReport",
+    "WiringError",
     "XentError",
     "__version__",
+    "check",
     "compare",
     "compare_predictions",
     "empty_cache",
     "explain",
     "sweep",
     "verify",
+    "watch",
     "which",
 ]
 

@@ -3,7 +3,10 @@
 XentError
 ├── InputError (ValueError)             bad data, options or arguments: one line, one repair
 │   └── ContractError                   an argument of a loss; also of the type torch raises there
-└── MissingExtraError (ImportError)     an optional dependency is not installed
+├── MissingExtraError (ImportError)     an optional dependency is not installed
+└── WiringError                         a batch shows that a loss is given the wrong thing
+
+LossWarning (UserWarning) says the same of a batch without stopping the program.
 """
 
 from __future__ import annotations
@@ -117,3 +120,30 @@ class MissingExtraError(XentError, ImportError):
         return (
             f"{purpose} needs {package}, which is not installed. Run: pip install 'xent[{extra}]'"
         )
+
+
+class WiringError(XentError):
+    """A loss is given the wrong thing: says of each fault what was seen and what to do.
+
+    Args:
+        text: the faults, one after the other.
+        report: the report of the check that found them.
+
+    >>> str(WiringError("XE110: input has one class."))
+    'XE110: input has one class.'
+    """
+
+    def __init__(self, text: str, report: object = None) -> None:
+        super().__init__(text, report)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def report(self) -> object:
+        """The report with all that was checked."""
+        return self.args[1]
+
+
+class LossWarning(UserWarning):
+    """A loss seems to be given the wrong thing; training goes on."""

@@ -126,7 +126,7 @@ def test_settings_that_mean_nothing(table: str, said: str, folder: Path) -> None
 def test_statistics(folder: Path) -> None:
     ended = xent("check", ".", "--statistics", "--extend-select", "ALL")
     assert ended.out == ("1  XE101  softmax-into-cross-entropy\n1  XE205  softmax-implicit-dim\n")
-    assert ended.err == "1 error, 1 note in 2 files.\n"
+    assert ended.err == "1 error, 1 note in 2 files. 2 fixable with --fix --unsafe-fixes.\n"
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +188,10 @@ def test_rule() -> None:
     assert ended.out.startswith("XE101 softmax-into-cross-entropy (error)\n\n")
     for text in (rule.what, rule.why, rule.limits):
         assert text in ended.out
+    assert rule.repair is not None
+    assert f"Fix (unsafe): {rule.repair.words}\n" in ended.out
     assert xent("rule", "softmax-into-cross-entropy").out == ended.out
+    assert "Fix" not in xent("rule", "XE110").out
 
 
 def test_rules_are_listed() -> None:

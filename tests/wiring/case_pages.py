@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,13 +42,16 @@ def samples() -> list[Sample]:
 
 
 def _page(page: Path) -> list[Sample]:
-    found: list[Sample] = []
+    return [_sample(page.stem, kind, name, body) for kind, name, body in headings(page)]
+
+
+def headings(page: Path) -> Iterator[tuple[str, str, str]]:
+    """Kind, name and body of each sample of a page."""
     parts = re.split(r"^## (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     for kind, text in zip(parts[::2], parts[1::2], strict=True):
-        headings = re.split(r"^### (.*)$", text, flags=re.MULTILINE)[1:]
-        for name, body in zip(headings[::2], headings[1::2], strict=True):
-            found.append(_sample(page.stem, kind, name, body))
-    return found
+        headed = re.split(r"^### (.*)$", text, flags=re.MULTILINE)[1:]
+        for name, body in zip(headed[::2], headed[1::2], strict=True):
+            yield kind, name, body
 
 
 def _sample(code: str, kind: str, name: str, body: str) -> Sample:

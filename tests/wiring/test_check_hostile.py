@@ -16,13 +16,13 @@ FAULT = "import torch.nn.functional as F\nloss = F.cross_entropy(z.softmax(1), y
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
 
 UNREADABLE = {
-    "does not parse": b"import torch; softmax(\n",
-    "does not parse: unindent": b"import torch\nif softmax:\n    x\n  y\n",
-    "source code string cannot contain null bytes": b"import torch\nsoftmax = '\0'\n",
-    "not text of its encoding": b"import torch # softmax \xff\xfe\n",
-    "not text of its encoding: unknown": b"# coding: nonsense\nimport torch; softmax\n",
-    "larger than 8 MiB": b"import torch; softmax\n" + b"#" * (8 * 1024 * 1024),
-    "nested too deeply": b"import torch; softmax = " + b"-" * 100_000 + b"1\n",
+    "does not parse": b"import torch; cross_entropy(\n",
+    "does not parse: unindent": b"import torch\nif cross_entropy:\n    x\n  y\n",
+    "source code string cannot contain null bytes": b"import torch\ncross_entropy = '\0'\n",
+    "not text of its encoding": b"import torch # cross_entropy \xff\xfe\n",
+    "not text of its encoding: unknown": b"# coding: nonsense\nimport torch; cross_entropy\n",
+    "larger than 8 MiB": b"import torch; cross_entropy\n" + b"#" * (8 * 1024 * 1024),
+    "nested too deeply": b"import torch; cross_entropy = " + b"-" * 100_000 + b"1\n",
 }
 
 
@@ -38,10 +38,10 @@ def test_what_cannot_be_read_is_skipped_with_a_reason(reason: str, tmp_path: Pat
 
 
 NOTEBOOKS = {
-    "no JSON": b"import torch; softmax",
-    "no object": b'["torch softmax"]',
-    "no cells": b'{"torch": "softmax"}',
-    "no cells (null)": b'{"cells": null, "torch": "softmax"}',
+    "no JSON": b"import torch; cross_entropy",
+    "no object": b'["torch cross_entropy"]',
+    "no cells": b'{"torch": "cross_entropy"}',
+    "no cells (null)": b'{"cells": null, "torch": "cross_entropy"}',
 }
 
 

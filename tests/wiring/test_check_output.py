@@ -52,6 +52,7 @@ def test_full(folder: Path) -> None:
         "  softmax (cell 2 line 2) reaches cross_entropy (line 1), which applies log_softmax "
         "itself: the loss can't go below ln(1 + (C - 1)/e) for C classes, and gradients are weak. "
         "Give it the logits.\n"
+        "  Fix: Remove softmax (unsafe)\n"
         " --> book.ipynb:cell 2:2:5\n"
         "2 | p = z.softmax(1)\n"
         "  |     ^^^^^^^^^^^^ softmax\n"
@@ -63,6 +64,7 @@ def test_full(folder: Path) -> None:
         "  softmax (model.py:9) reaches CrossEntropyLoss (line 5), which applies log_softmax "
         "itself: the loss can't go below 0.74 for 4 classes, and gradients are weak. Give it the "
         "logits.\n"
+        "  Fix: Remove softmax (unsafe)\n"
         " --> model.py:9:16\n"
         "9 |         return torch.softmax(self.fc(x), dim=1)\n"
         "  |                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ softmax\n"
@@ -82,6 +84,7 @@ def test_json(folder: Path) -> None:
     book, train = json.loads(shown("json"))
     assert list(train) == [
         "path", "cell", "line", "column", "code", "name", "level", "message", "related",
+        "fix",
     ]  # fmt: skip
     assert (train["path"], train["cell"], train["line"], train["column"]) == (
         "train.py",
@@ -113,6 +116,20 @@ def test_github(folder: Path) -> None:
     )
 
 
+def test_gitlab(folder: Path) -> None:
+    (folder / "train.py").write_text(TRAIN + "\nloss = torch.nn.CrossEntropyLoss()(net(x), y)\n")
+    book, *train = json.loads(shown("gitlab"))
+    assert [entry["location"] for entry in train] == [
+        {"path": "train.py", "lines": {"begin": line, "end": line}} for line in (5, 7)
+    ]
+    assert {entry["severity"] for entry in (book, *train)} == {"major"}
+    assert {entry["check_name"] for entry in (book, *train)} == {"softmax-into-cross-entropy"}
+    assert book["location"]["path"] == "book.ipynb"
+    assert book["description"].startswith("XE101: cell 3:1:1: softmax (cell 2 line 2) reaches")
+    # GitLab takes two entries with one fingerprint for one.
+    assert len({entry["fingerprint"] for entry in (book, *train)}) == 3
+
+
 # The parts of SARIF 2.1.0 that are used, from its schema.
 SARIF = {
     "type": "object",
@@ -134,6 +151,26 @@ SARIF = {
                             "properties": {
                                 "level": {"enum": ["none", "note", "warning", "error"]},
                                 "ruleIndex": {"type": "integer", "minimum": -1},
+                                "fixes": {
+                                    "type": "array",
+                                    "items": {
+                                        "type": "object",
+                                        "required": ["artifactChanges"],
+                                        "properties": {
+                                            "artifactChanges": {
+                                                "type": "array",
+                                                "minItems": 1,
+                                                "items": {
+                                                    "type": "object",
+                                                    "required": [
+                                                        "artifactLocation",
+                                                        "replacements",
+                                                    ],
+                                                },
+                                            },
+                                        },
+                                    },
+                                },
                                 "partialFingerprints": {
                                     "type": "object",
                                     "additionalProperties": {"type": "string"},
@@ -160,6 +197,10 @@ def test_sarif(folder: Path) -> None:
     flow = train["codeFlows"][0]["threadFlows"][0]["locations"]
     ends = [step["location"]["physicalLocation"]["artifactLocation"]["uri"] for step in flow]
     assert ends == ["model.py", "train.py"]
+    book, _ = run["results"]
+    (change,) = train["fixes"][0]["artifactChanges"]
+    assert change["artifactLocation"]["uri"] == "model.py"
+    assert "fixes" not in book  # SARIF knows no cells
 
 
 def test_fingerprints_survive_a_move(folder: Path) -> None:

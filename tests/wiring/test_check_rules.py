@@ -9,7 +9,9 @@ import pytest
 from xent.wiring import RULES, Rule, check_text
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES.values() if rule.found_in != "run time"], ids=lambda r: r.code
+)
 def test_the_example_is_found_and_the_cure_is_clean(rule: Rule) -> None:
     found = check_text(rule.example, extend_select=["ALL"])
     assert rule.code in {finding.code for finding in found.findings}
@@ -42,7 +44,8 @@ MESSAGES = {
     "XE302": "Logits (line 13), trained with binary_cross_entropy_with_logits (line 9), are "
     "compared with 0.5 (line 13), which is a probability of 0.62. Compare with 0, or apply "
     "sigmoid first.",
-    "XE502": "log (line 6) of sigmoid (line 6) is -inf where it rounds to 0. Use logsigmoid.",
+    "XE502": "log (line 6) of sigmoid (line 6) is -inf where it rounds to 0, or wrong there if a "
+    "small number is added. Use logsigmoid.",
 }
 
 

@@ -45,6 +45,9 @@ def _text(rule: Rule) -> str:
     parts = [f"{rule.code} {rule.name} ({rule.level})", rule.what, rule.why]
     if rule.limits:
         parts.append(rule.limits)
+    parts.append(f"Found by {rule.found_by}.")
+    if rule.repair is not None:
+        parts.append(f"Fix ({rule.repair.safety}): {rule.repair.words}")
     parts += ["Example:", _indented(rule.example), "Use instead:", _indented(rule.instead)]
     return "\n\n".join(parts) + "\n"
 

@@ -1,36 +1,39 @@
-"""Checking files: which, in how many processes, and what is shown of what is found."""
+"""Checking files: what is found in each, in those that belong together, and what is shown of it."""
 
 from __future__ import annotations
 
-import gc
-import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
+from typing import Protocol
 
-from xent._errors import InputError
-from xent.wiring._explanations import Explanation, explanations
-from xent.wiring._finding import Finding
-from xent.wiring._project import Module, Project, package_root
-from xent.wiring._provenance import Interpreter
-from xent.wiring._record import Record
-from xent.wiring._rule import CALLED
-from xent.wiring._selection import Selection, check_selectors, is_like, selection_for
-from xent.wiring._source import UnreadableError, may_matter, read_bytes
-from xent.wiring._suppressions import Suppression, suppressions
+from xent.wiring._cache import Cache
+from xent.wiring._explanations import Explanation
+from xent.wiring._files import Files
+from xent.wiring._finding import Finding, Fix
+from xent.wiring._meetings import meetings
+from xent.wiring._paths import Reach, files_of, reach_around, reach_of
+from xent.wiring._project import look_anew
+from xent.wiring._reading import Reading, distinct
+from xent.wiring._selection import Selection, check_selectors, selection_for
 from xent.wiring._suppressions import apply as apply_suppressions
-from xent.wiring.rules import RULES
+from xent.wiring._workers import Result, Targets, read_all
 
-SUFFIXES = (".py", ".ipynb")
-_LEFT_OUT = {
-    "__pycache__", "node_modules", "venv", "env", "build", "dist", "site-packages",
-}  # fmt: skip
-# Files that one process reads together, so that it reads what they import once.
-TOGETHER = 40
-# Starting processes costs more than reading so few files.
-FEW = 60
+# What is told of the files that are done, and of how many there are.
+Progress = Callable[[int, int], None]
+# What is selected, what too, and what is ignored.
+Options = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+
+
+class Known(Protocol):
+    """Readings of before, by the files that were read together."""
+
+    def reading(self, targets: Targets) -> Reading | None:
+        """A reading, if nothing that it depends on has changed."""
+
+    def add(self, result: Result) -> None:
+        """Keep a reading."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Report:
         files: the number of files that were looked at.
         read: the number of those that mention anything that a rule looks at.
         texts: what stands in files that are not on disk.
+        cache_problem: why the cache could not be written; empty where it could.
+        everything: also what is not selected or suppressed.
     """
 
     findings: tuple[Finding, ...]
@@ -52,17 +57,8 @@ class Report:
     files: int
     read: int
     texts: tuple[tuple[str, bytes], ...] = ()
-
-
-@dataclass
-class _Part:
-    """What one process has found."""
-
-    findings: set[Finding] = field(default_factory=set)
-    explanations: set[Explanation] = field(default_factory=set)
-    problems: list[tuple[str, str]] = field(default_factory=list)
-    comments: list[Suppression] = field(default_factory=list)
-    read: int = 0
+    cache_problem: str = ""
+    everything: tuple[Finding, ...] = field(default=(), compare=False)
 
 
 def check_paths(
@@ -72,6 +68,8 @@ def check_paths(
     extend_select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     jobs: int | None = None,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Look for mis-wired losses in files and folders, without importing or running them.
 
@@ -81,6 +79,8 @@ def check_paths(
         extend_select: likewise; these are shown too, notes among them.
         ignore: likewise; these are not shown.
         jobs: how many processes; None for one for each processor.
+        cache: the folder in which results are kept for the next run; None for none.
+        progress: is called with the number of files that are done and that of all.
 
     Returns:
         What was found; settings of the nearest pyproject.toml hold too.
@@ -97,15 +97,18 @@ def check_paths(
     >>> [(finding.code, finding.place.line) for finding in report.findings]
     [('XE106', 2)]
     """
-    options = (
-        check_selectors("select", select),
-        check_selectors("extend_select", extend_select),
-        check_selectors("ignore", ignore),
-    )
-    reach = _reach(paths)
-    names = _files(paths)
-    part = _read_all(names, reach, jobs or _processors())
-    return _report(part, options, len(names))
+    options = options_of(select, extend_select, ignore)
+    _look_anew()
+    reach, names = reach_of(paths), files_of(paths)
+    kept = None if cache is None else Cache(Path(cache), reach, names)
+    run = _Run(reach, names, jobs, kept)
+    try:
+        run.read(progress or _silent)
+    finally:  # what was found before Ctrl-C is kept too
+        if kept is not None:
+            kept.save()
+    report = _report(run.readings, options, names.values())
+    return replace(report, cache_problem=kept.problem if kept else "")
 
 
 def check_text(
@@ -130,181 +133,131 @@ def check_text(
     >>> report.findings[0].name
     'softmax-into-cross-entropy'
     """
-    options = (
+    options = options_of(select, extend_select, ignore)
+    from xent.wiring._reader import read_together
+
+    _look_anew()
+    path = Path(name if name != "-" else "stdin.py").absolute()
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    reading, _ = read_together((path,), reach_around(path), Files({path: name}, {path: data}))
+    return replace(_report([reading], options, [name]), texts=((name, data),))
+
+
+def options_of(
+    select: Sequence[str], extend_select: Sequence[str], ignore: Sequence[str]
+) -> Options:
+    """The selectors, or an error for one that means no rule."""
+    return (
         check_selectors("select", select),
         check_selectors("extend_select", extend_select),
         check_selectors("ignore", ignore),
     )
-    shown = Path(name if name != "-" else "stdin.py")
-    path = shown.absolute()
-    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    reach = _around(path)
-    project = Project(reach.roots, {path: name}, {path: data}, reach.inside)
-    part = _Part()
-    _read_project(project, [path], part)
-    return replace(_report(part, options, 1), texts=((name, data),))
 
 
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def check_edited(
+    paths: Sequence[str | Path],
+    options: Options,
+    known: Known,
+    texts: Mapping[Path, bytes],
+    jobs: int | None,
+) -> Report:
+    """What check_paths would find if other texts stood in some of the files.
+
+    Args:
+        paths: as of check_paths.
+        options: what is shown.
+        known: readings that still hold.
+        texts: what stands in files in place of what is on disk.
+        jobs: as of check_paths.
+    """
+    _look_anew()
+    names = files_of(paths)
+    run = _Run(reach_of(paths), names, jobs, known, texts)
+    run.read(_silent)
+    report = _report(run.readings, options, names.values())
+    return replace(report, texts=tuple((names[path], data) for path, data in texts.items()))
 
 
-# Which files.
+def _silent(done: int, files: int) -> None:
+    """Say nothing of the progress."""
 
 
-@dataclass(frozen=True)
-class _Reach:
-    """Where imports begin, and the folders inside which they are followed."""
-
-    roots: tuple[Path, ...]
-    inside: tuple[Path, ...]
+def _look_anew() -> None:
+    """Files and settings may have changed since the last call."""
+    look_anew()
+    selection_for.cache_clear()
 
 
-def _reach(paths: Sequence[str | Path]) -> _Reach:
-    """Imports are followed inside a folder that is given, and around a file: in its package."""
-    roots: dict[Path, None] = {}
-    inside: dict[Path, None] = {}
-    for given in paths:
-        path = Path(given).absolute()
-        if not path.exists():
-            raise InputError(
-                "check: PATH", "a file or a folder", repr(str(given)), "Look for a typo."
-            )
-        if path.is_dir():
-            roots[package_root(path)] = roots[path] = inside[path] = None
-        else:
-            around = _around(path)
-            roots[around.roots[0]] = inside[around.inside[0]] = None
-    return _Reach(tuple(roots), tuple(inside))
+class _Run:
+    """Reads files, each by itself and those that meet on a model together.
 
+    Args:
+        reach: where imports begin and where they are followed.
+        names: the files, and how reports call them.
+        jobs: how many processes.
+        cache: what earlier runs have found.
+        texts: what stands in files in place of what is on disk.
+    """
 
-def _around(path: Path) -> _Reach:
-    """The folder of a file, or the outermost package that it is in."""
-    root = package_root(path.parent)
-    top = path.parent if root == path.parent else root / path.relative_to(root).parts[0]
-    return _Reach((root,), (top,))
+    def __init__(
+        self,
+        reach: Reach,
+        names: dict[Path, str],
+        jobs: int | None,
+        cache: Known | None,
+        texts: Mapping[Path, bytes] | None = None,
+    ) -> None:
+        self.reach = reach
+        self.names = names
+        self.jobs = jobs
+        self.cache = cache
+        self.texts = texts
+        self.alone: dict[Path, Reading] = {}
+        self.together: dict[Targets, Reading] = {}
 
+    @property
+    def readings(self) -> list[Reading]:
+        """All that was read."""
+        return [*self.alone.values(), *self.together.values()]
 
-def _files(paths: Sequence[str | Path]) -> dict[Path, str]:
-    """The files to check, each with the name that reports give it."""
-    found: dict[Path, str] = {}
-    for given in paths:
-        path = Path(given)
-        if path.is_dir():
-            for file in _walk(path):
-                found.setdefault(file.absolute(), str(file))
-        else:
-            found.setdefault(path.absolute(), str(path))
-    return found
+    def read(self, progress: Progress) -> None:
+        """Read every file."""
+        alone: dict[Targets, Reading] = {}
+        for targets, reading in self._readings([(path,) for path in self.names]):
+            alone[targets] = reading
+            progress(len(alone), len(self.names))
+        self.alone = {path: alone[(path,)] for path in self.names}
+        groups = meetings(self.alone)
+        self.together = dict(self._readings(groups))
+        # Who asks what others do with a model is answered only where they are read together.
+        for path in {path for group in groups for path in group}:
+            self.alone[path] = replace(self.alone[path], findings=(), explanations=())
+        for group, reading in self.together.items():
+            self.together[group] = replace(reading, problems=(), comments=(), read=0)
 
-
-def _walk(folder: Path) -> Iterable[Path]:
-    """Files below a folder in order; links to folders are not followed, so there are no loops."""
-    for place, folders, files in os.walk(folder):
-        here = Path(place)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and name not in _LEFT_OUT and not _excluded(here / name)
-        )
-        for name in sorted(files):
-            if name.endswith(SUFFIXES) and not name.startswith(".") and not _excluded(here / name):
-                yield here / name
-
-
-def _excluded(path: Path) -> bool:
-    selection = selection_for(path.absolute().parent)
-    return any(is_like(path, pattern, selection.root) for pattern in selection.exclude)
-
-
-# Reading.
-
-
-def _read_all(names: dict[Path, str], reach: _Reach, jobs: int) -> _Part:
-    paths = list(names)
-    groups = [paths[start : start + TOGETHER] for start in range(0, len(paths), TOGETHER)]
-    if jobs == 1 or len(paths) <= FEW:
-        parts = [_read_group(group, names, reach) for group in groups]
-    else:
-        context = get_context("forkserver" if os.name == "posix" else "spawn")
-        with ProcessPoolExecutor(min(jobs, len(groups)), mp_context=context) as pool:
-            work = [pool.submit(_read_group, group, names, reach) for group in groups]
-            parts = [each.result() for each in work]
-    total = _Part()
-    for part in parts:
-        total.findings |= part.findings
-        total.explanations |= part.explanations
-        total.problems += part.problems
-        total.comments += part.comments
-        total.read += part.read
-    return total
-
-
-def _read_group(group: list[Path], names: dict[Path, str], reach: _Reach) -> _Part:
-    part = _Part()
-    wanted: list[Path] = []
-    texts: dict[Path, bytes] = {}
-    for path in group:
-        try:
-            data = read_bytes(path)
-        except UnreadableError as error:
-            part.problems.append((names[path], str(error)))
-            continue
-        if may_matter(data):
-            wanted.append(path)
-            texts[path] = data
-    # Trees of code are all live until the end: looking for garbage in them takes a fifth longer.
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        _read_project(Project(reach.roots, names, texts, reach.inside), wanted, part)
-    finally:
-        if collects:
-            gc.enable()
-    return part
-
-
-def _read_project(project: Project, paths: Sequence[Path], part: _Part) -> None:
-    """Read files of one project, one after the other, and collect what is found."""
-    run = Interpreter(project)
-    for path in paths:
-        module = project.module_at(path)
-        if module is not None:
-            _check_one(run, module, part)
-            part.comments += suppressions(module.source)
-            part.read += 1
-    record = Record(run.events)
-    shown = set(project.names.values())
-    for rule in RULES.values():
-        for finding in rule.findings(record):
-            if finding.place.path in shown:
-                part.findings.add(finding)
-    part.explanations.update(found for found in explanations(record) if found.place.path in shown)
-    wanted = {project.names[path] for path in paths}
-    part.problems += [
-        (path, reason)
-        for path, reasons in project.problems.items()
-        for reason in reasons
-        if path in wanted
-    ]
-
-
-def _check_one(run: Interpreter, module: Module, part: _Part) -> None:
-    """A fault of xent's own in one file must not hide what is in the others."""
-    try:
-        run.check(module)
-    except Exception as error:
-        reason = f"a fault of xent's own: {type(error).__name__}: {error}"
-        part.problems.append((module.source.path, reason))
+    def _readings(self, wanted: Sequence[Targets]) -> Iterator[tuple[Targets, Reading]]:
+        missing: list[Targets] = []
+        for targets in wanted:
+            reading = None if self.cache is None else self.cache.reading(targets)
+            if reading is None:
+                missing.append(targets)
+            else:
+                yield targets, reading
+        with closing(read_all(missing, self.reach, self.names, self.jobs, self.texts)) as results:
+            for result in results:
+                if self.cache is not None:
+                    self.cache.add(result)
+                yield result.targets, result.reading
 
 
 # What is shown.
 
 
-def _report(part: _Part, options: tuple[tuple[str, ...], ...], files: int) -> Report:
-    kept, unused = apply_suppressions(_distinct(part.findings), part.comments)
+def _report(readings: Sequence[Reading], options: Options, names: Collection[str]) -> Report:
+    shown = set(names)
+    findings = distinct(_merged(readings, shown))
+    comments = [comment for each in readings for comment in each.comments]
+    kept, unused = apply_suppressions(findings, comments)
     found: list[Finding] = []
     for finding in (*kept, *unused):
         selection = _selection(finding.place.path).with_options(*options)
@@ -312,22 +265,39 @@ def _report(part: _Part, options: tuple[tuple[str, ...], ...], files: int) -> Re
             found.append(finding)
     return Report(
         tuple(sorted(found)),
-        tuple(sorted(part.explanations)),
-        tuple(sorted(set(part.problems))),
-        files,
-        part.read,
+        tuple(_explanations(readings, shown)),
+        tuple(sorted({problem for each in readings for problem in each.problems})),
+        len(names),
+        sum(each.read for each in readings),
+        everything=tuple(findings),
     )
+
+
+def _merged(readings: Iterable[Reading], shown: set[str]) -> Iterator[Finding]:
+    """The findings in the files that were asked for.
+
+    A fix stays where every reading gives the same, and all that it changes was asked for.
+    """
+    fixes: dict[Finding, set[Fix | None]] = {}
+    for each in readings:
+        for found in each.findings:
+            if found.place.path in shown:
+                fixes.setdefault(found, set()).add(found.fix)
+    for found, ways in fixes.items():
+        (fix,) = ways if len(ways) == 1 else (None,)
+        stays = fix is not None and all(edit.place.path in shown for edit in fix.edits)
+        yield replace(found, fix=fix if stays else None)
+
+
+def _explanations(readings: Iterable[Reading], shown: set[str]) -> list[Explanation]:
+    """One for each loss: that it is right, if that is proven anywhere."""
+    known: dict[object, Explanation] = {}
+    for found in sorted({found for each in readings for found in each.explanations}):
+        place = found.place
+        if place.path in shown and (place not in known or found.is_right > known[place].is_right):
+            known[place] = found
+    return sorted(known.values())
 
 
 def _selection(path: str) -> Selection:
     return selection_for(Path(path).absolute().parent)
-
-
-def _distinct(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding for each fault, however many calls lead to it."""
-    seen: dict[object, Finding] = {}
-    for finding in sorted(findings):
-        ends = [item.place for item in finding.related if item.words != CALLED]
-        first = ends[0] if ends else None
-        seen.setdefault((finding.code, finding.place, first), finding)
-    return list(seen.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xent.wiring import _provenance_containers as containers
 from xent.wiring import _provenance_tensors as tensors
@@ -83,6 +83,43 @@ def _insert(run: Interpreter, owner: Container, arguments: Sequence[Value]) -> N
     run.fill(owner, Contents(tuple((str(i) if named else i, v) for i, v in enumerate(values))))
 
 
+def _take_out(run: Interpreter, owner: Container, key: Value, contents: Contents) -> None:
+    """``dict.pop(key)`` and ``sequential.pop(index)``."""
+    if contents.items is None or not isinstance(key, Constant):
+        run.fill(owner, Contents(None, UNKNOWN))
+        return
+    if owner.flavour != "sequential":
+        run.fill(owner, Contents(tuple(each for each in contents.items if each[0] != key.value)))
+        return
+    values = [value for _, value in contents.items]
+    try:
+        values.pop(key.value)
+    except (TypeError, IndexError):
+        run.fill(owner, Contents(None, UNKNOWN))
+        return
+    run.fill(owner, Contents(tuple((str(i), value) for i, value in enumerate(values))))
+
+
+def _update(
+    run: Interpreter,
+    owner: Container,
+    arguments: Sequence[Value],
+    keywords: Mapping[str, Value],
+    contents: Contents,
+) -> None:
+    """``dict.update(other, key=value)``."""
+    given = arguments[0] if arguments else None
+    inside: Any = ()
+    if given is not None:
+        inside = run.contents(given).items if isinstance(given, Container) else None
+    if inside is None:
+        run.fill(owner, Contents(None, UNKNOWN))
+    elif contents.items is not None:
+        run.fill(
+            owner, Contents(tuple((dict(contents.items) | dict(inside) | {**keywords}).items()))
+        )
+
+
 def _mapping_method(
     run: Interpreter,
     owner: Container,
@@ -91,26 +128,18 @@ def _mapping_method(
     keywords: Mapping[str, Value],
     contents: Contents,
 ) -> Value:
-    if name in ("get", "pop", "setdefault") and arguments:
+    if name == "pop" and arguments:
+        found = containers.get_item(run, owner, arguments[0])
+        _take_out(run, owner, arguments[0], contents)
+        return found
+    if name in ("get", "setdefault") and arguments:
         found = containers.get_item(run, owner, arguments[0])
         if name == "get" and found is UNKNOWN and contents.items is not None:
             default = arguments[1] if len(arguments) > 1 else NOTHING
             return default if isinstance(arguments[0], Constant) else UNKNOWN
         return found
     if name == "update":
-        added = {**keywords}
-        if arguments and isinstance(arguments[0], Container):
-            inside = run.contents(arguments[0]).items
-            added = {**dict(inside or ()), **added}
-            if inside is None:
-                run.fill(owner, Contents(None, UNKNOWN))
-                return NOTHING
-        elif arguments:
-            run.fill(owner, Contents(None, UNKNOWN))
-            return NOTHING
-        items = dict(contents.items or ()) | added
-        if contents.items is not None:
-            run.fill(owner, Contents(tuple(items.items())))
+        _update(run, owner, arguments, keywords, contents)
         return NOTHING
     if name == "values":
         return run.container("list", _numbered(contents))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xent.wiring._places import Place
 
@@ -24,6 +24,34 @@ class Related:
 
 
 @dataclass(frozen=True, order=True)
+class Edit:
+    """A change of the code.
+
+    Args:
+        place: what is replaced; an empty range inserts.
+        text: what takes its place.
+    """
+
+    place: Place
+    text: str
+
+
+@dataclass(frozen=True, order=True)
+class Fix:
+    """A repair of a finding.
+
+    Args:
+        title: what it does, in a few words that complete "Fix:".
+        edits: the changes, all of them or none.
+        safe: whether what the program computes stays the same, but for rounding.
+    """
+
+    title: str
+    edits: tuple[Edit, ...]
+    safe: bool
+
+
+@dataclass(frozen=True, order=True)
 class Finding:
     """One fault.
 
@@ -35,6 +63,7 @@ class Finding:
         message: what is wrong there, naming both ends, and what to do.
         label: what stands at the place, in a word.
         related: the other places, in the order in which the program comes through them.
+        fix: a repair, where one is certain; it takes no part in the order.
     """
 
     place: Place
@@ -44,3 +73,4 @@ class Finding:
     message: str
     label: str
     related: tuple[Related, ...] = ()
+    fix: Fix | None = field(default=None, compare=False)

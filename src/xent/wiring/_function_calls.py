@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from xent.wiring import _provenance_objects as objects
+from xent.wiring import _summaries as summaries
 from xent.wiring._places import Site
 from xent.wiring._values import (
     NOTHING,
@@ -18,6 +19,7 @@ from xent.wiring._values import (
     Function,
     Instance,
     Value,
+    next_number,
 )
 
 if TYPE_CHECKING:
@@ -41,12 +43,16 @@ def enter(
     """Read the body of a function with the arguments of a call."""
     run.step()
     if len(run.stack) >= DEEPEST_CALL or sum(f.node is function.node for f in run.stack) >= 2:
+        run.truncated += 1
         return UNKNOWN
-    carried = receiver in run.laden or any(
-        objects.carries(run, value) for value in (*arguments, *keywords.values())
-    )
-    if not carried and (not run.matters(function) or function.node in run.barren):
+    carried = any(objects.carries(run, value) for value in (*arguments, *keywords.values()))
+    carried = carried or objects.method_matters(run, function, receiver)
+    if not carried and not run.matters(function):
         return UNKNOWN
+    asked = summaries.question(run, function, receiver, arguments, keywords, carried=carried)
+    if asked is not None and (known := run.summaries.get(asked.key)) is not None:
+        return summaries.again(run, known, receiver)
+    start, truncated = next_number(), run.truncated
     frame = Frame(function.frame.module, function.frame)
     frame.owner, frame.receiver = function.owner, receiver
     given = list(arguments) if receiver is None else [receiver, *arguments]
@@ -54,9 +60,10 @@ def enter(
     with run.in_frame(frame, site):
         _bind_parameters(run, function.node.args, frame, given, dict(keywords))
         result = _body(run, function, frame)
-    changed = any(key[0] is not frame for end in frame.exits for key in end)
-    if not carried and result is UNKNOWN and len(run.events) == events and not changed:
-        run.barren.add(function.node)
+    if asked is not None and len(run.events) == events and run.truncated == truncated:
+        found = summaries.summary(run, asked, receiver, result, frame.exits, start)
+        if found is not None:
+            run.summaries[asked.key] = found
     return result
 
 
@@ -111,10 +118,10 @@ def _body(run: Interpreter, function: Function, frame: Frame) -> Value:
         run.stack.pop()
         changes = run.store.pop() if len(run.store.layers) > frame.depth else {}
     ends = [*frame.exits, *([changes] if through else [])]
-    frame.exits = ends
     outside = [{k: v for k, v in end.items() if k[0] is not frame} for end in ends]
     if outside:
         run.store.merge(outside)
+    frame.exits = outside
     if _yields(function):
         return UNKNOWN
     if not frame.returns:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from xent.wiring import _builtin_calls as builtin_calls
 from xent.wiring import _frameworks as frameworks
+from xent.wiring import _provenance_objects as objects
 from xent.wiring import _provenance_tensors as tensors
 from xent.wiring._events import LossCall
 from xent.wiring._function_calls import let_out
@@ -55,6 +56,9 @@ METRICS = {
     "sklearn.metrics.roc_auc_score": (1, True),
     "sklearn.metrics.average_precision_score": (1, True),
 }
+_OF_PYTHON = frozenset(
+    {"collections.OrderedDict", "collections.namedtuple", "dataclasses.field", "functools.partial"}
+)
 _METRIC_KEYWORDS = ("y_pred", "y_prob", "y_proba", "y_score")
 # Models of torchvision that end in scores, with the attribute that holds the last layers.
 _HEADS = (
@@ -91,10 +95,8 @@ def call(
     if known in METRICS:
         _note_metric(run, known, arguments, keywords, site)
         return UNKNOWN
-    if known == "collections.OrderedDict":
-        return builtin_calls.call(run, "dict", arguments, keywords, site, frame)
-    if known == "functools.partial" and arguments:
-        return Partial(arguments[0], tuple(arguments[1:]), dict(keywords))
+    if known in _OF_PYTHON:
+        return _of_python(run, known, arguments, keywords, site, frame)
     if _is_class_of_torch(known) or _head_of(known):
         return _layer(run, known, arguments, keywords, site)
     if known.startswith("torch.Tensor."):
@@ -102,6 +104,27 @@ def call(
     frameworks.note_training(run, known, arguments, keywords, site, frame)
     let_out(run, arguments, keywords)
     return UNKNOWN
+
+
+def _of_python(
+    run: Interpreter,
+    name: str,
+    arguments: Sequence[Value],
+    keywords: Mapping[str, Value],
+    site: Site,
+    frame: Frame,
+) -> Value:
+    """What a function of Python's library gives through which layers and losses go."""
+    if name == "collections.OrderedDict":
+        return builtin_calls.call(run, "dict", arguments, keywords, site, frame)
+    if name == "collections.namedtuple":
+        return objects.named_tuple(run, arguments, site, frame)
+    if name == "dataclasses.field":
+        maker = keywords.get("default_factory")
+        if maker is None:
+            return keywords.get("default", UNKNOWN)
+        return run.call(maker, (), {}, site, frame)
+    return Partial(arguments[0], tuple(arguments[1:]), dict(keywords)) if arguments else UNKNOWN
 
 
 def _is_class_of_torch(name: str) -> bool:
@@ -168,6 +191,8 @@ def _layer(
     keywords: Mapping[str, Value],
     site: Site,
 ) -> Value:
+    if name == "torch.nn.Parameter":  # whatever it starts from, training changes it
+        return PLAIN
     made = Layer(name, site, tuple(arguments), dict(keywords))
     known = layer_effect(name)
     guesses = known is not None and known[0] in ("Softmax", "LogSoftmax", "Softmin")
@@ -265,6 +290,8 @@ def tensor_method(
         return PLAIN
     if name == "add" and limit is not None and abs(limit) <= tensors.SMALL:
         return tensor
+    if name in ("sub", "sub_"):
+        return tensors.DIFFERENCE
     if name == "masked_fill" and tensor.kind is not None:
         return tensor
     if name in ("size", "dim", "numel", "backward", "requires_grad", "is_floating_point"):

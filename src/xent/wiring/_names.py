@@ -12,6 +12,7 @@ _MOVED = {
     "torch._C._nn": "torch.nn.functional",
     "torch._nn": "torch.nn.functional",
     "torch.functional": "torch",
+    "torch.nn.parameter": "torch.nn",
     "lightning.pytorch": "pytorch_lightning",
     "lightning": "pytorch_lightning",
     "pytorch_lightning.core.module": "pytorch_lightning",

@@ -56,7 +56,10 @@ def _raw_cells(notebook: object) -> list[object]:
     cells = notebook.get("cells")
     if cells is None and isinstance(notebook.get("worksheets"), list):  # format 3
         sheets = [sheet for sheet in notebook["worksheets"] if isinstance(sheet, dict)]
-        cells = [cell for sheet in sheets for cell in sheet.get("cells") or []]
+        lists = [sheet.get("cells", []) for sheet in sheets]
+        if not all(isinstance(each, list) for each in lists):
+            raise ValueError("no cells")
+        cells = [cell for each in lists for cell in each]
     if not isinstance(cells, list):
         raise ValueError("no cells")
     return cells

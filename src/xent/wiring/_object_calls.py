@@ -95,9 +95,11 @@ def inherited(
     owner, _, method = name.rpartition(".")
     if method == "__init__":
         if owner == "torch.nn.Sequential":
+            run.touched.add(receiver)
             run.fill(receiver, library.layers_given(run, arguments))
         elif objects.library_base_of(owner):
             made = Layer(owner, site, tuple(arguments), dict(keywords))
+            run.touched.add(receiver)
             run.store.set((receiver, "(library)"), made)
         return NOTHING
     if method in ("forward", "__call__"):

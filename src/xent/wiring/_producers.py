@@ -135,7 +135,7 @@ _UNWRAPPED = {
     "torch.jit.trace", "torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm",
     "torch.nn.utils.parametrizations.weight_norm", "torch.nn.utils.parametrizations.spectral_norm",
     "torch.nn.SyncBatchNorm.convert_sync_batchnorm", "copy.deepcopy", "copy.copy",
-    "torch.autograd.Variable", "torch.nn.Parameter",
+    "torch.autograd.Variable",
 }  # fmt: skip
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import sys
+from collections.abc import Container
 from functools import cache
 from pathlib import Path
 
+from xent.wiring._files import Files
 from xent.wiring._names import is_torch
-from xent.wiring._source import Source, UnreadableError, parse, read_bytes
+from xent.wiring._source import Source, UnreadableError
+from xent.wiring._top_level import TopLevel, top_level
 from xent.wiring._values import Frame
 
 
@@ -33,24 +38,50 @@ class Module:
         self.is_package = path.name == "__init__.py"
         self.frame = Frame(self)
         self.started = False
+        # Whether all of it is read in order, as the file that is checked.
+        self.running = False
+        self.done: set[ast.stmt] = set()
+
+    @property
+    def top_level(self) -> TopLevel:
+        """Its statements by what they are about."""
+        known = self.source.__dict__
+        if "top_level" not in known:
+            known["top_level"] = top_level(self.source.body)
+        found: TopLevel = known["top_level"]
+        return found
 
 
 @cache
-def _is_file(path: Path) -> bool:
+def _python_files(folder: str) -> frozenset[str]:
+    """The names of the Python files of a folder; to list it once is faster than to ask for each."""
     try:
-        return path.is_file()
-    except OSError:
-        return False
+        with os.scandir(folder) as entries:
+            return frozenset(
+                entry.name for entry in entries if entry.name.endswith(".py") and entry.is_file()
+            )
+    except (OSError, ValueError):
+        return frozenset()
+
+
+def _is_file(folder: str, name: str) -> bool:
+    return name in _python_files(folder)
 
 
 @cache
 def package_root(folder: Path) -> Path:
     """The folder from which imports of a folder's files begin: the first that is no package."""
     for _ in range(64):
-        if not _is_file(folder / "__init__.py") or folder.parent == folder:
+        if not _is_file(str(folder), "__init__.py") or folder.parent == folder:
             return folder
         folder = folder.parent
     return folder
+
+
+def look_anew() -> None:
+    """Forget which files there were."""
+    _python_files.cache_clear()
+    package_root.cache_clear()
 
 
 class Project:
@@ -58,26 +89,29 @@ class Project:
 
     Args:
         roots: the folders at which names of modules may begin.
+        files: what is in files, and how reports call them.
+        targets: the files that are checked; the rest of the project is what they import.
         inside: the folders in which imports are followed; those at the roots if left out.
-        names: how reports call the files that are to be reported on.
-        texts: what stands in files that are not read from disk.
     """
 
     def __init__(
         self,
         roots: tuple[Path, ...],
-        names: dict[Path, str],
-        texts: dict[Path, bytes] | None = None,
+        files: Files,
+        targets: Container[Path],
         inside: tuple[Path, ...] = (),
     ) -> None:
         self.roots = roots
-        self.inside = inside or roots
-        self.names = names
-        self.texts = texts or {}
+        self.inside = frozenset(inside or roots)
+        self.targets = targets
         self.modules: dict[Path, Module | None] = {}
-        self._found: dict[tuple[Path, str], Path | None] = {}
+        # What the reading depends on: contents of files, and which names mean a file or none.
+        self.digests: dict[Path, str] = {}
+        self.lookups: dict[tuple[Path, str], Path | None] = {}
         self.problems: dict[str, list[str]] = {}
         self.may_still_read = sys.maxsize
+        self._files = files
+        self._bases: dict[Path, list[str]] = {}
 
     def module_at(self, path: Path) -> Module | None:
         """The module of a file; None where it can't be read."""
@@ -86,20 +120,23 @@ class Project:
         return self.modules[path]
 
     def _read(self, path: Path) -> Module | None:
-        shown = self.names.get(path) or _shown(path)
         try:
-            data = self.texts[path] if path in self.texts else read_bytes(path)
-            source = parse(shown, data, notebook=path.suffix == ".ipynb")
+            source, self.digests[path] = self._files.source(path)
         except UnreadableError as error:
-            self.problems.setdefault(shown, []).append(str(error))
+            self.digests[path] = self._files.digests.get(path, "")
+            self.problems.setdefault(self._files.shown(path), []).append(str(error))
             return None
         if source.problems:
-            self.problems.setdefault(shown, []).extend(source.problems)
+            self.problems.setdefault(source.path, []).extend(source.problems)
         root = package_root(path.parent)
-        parts = list(path.relative_to(root).with_suffix("").parts)
+        parts = [*path.relative_to(root).parts[:-1], path.stem]
         if parts[-1] == "__init__":
             parts.pop()
-        return Module(path, source, ".".join(parts), root, is_target=path in self.names)
+        module = Module(path, source, ".".join(parts), root, is_target=path in self.targets)
+        # What is known of a file is kept with it: what was asked for that is needed here too.
+        for name in source.__dict__.get("asked", ()):
+            self._file(module, name)
+        return module
 
     def absolute(self, importer: Module, name: str | None, level: int) -> str:
         """The full name of what ``from .name import`` means in a file."""
@@ -121,39 +158,39 @@ class Project:
 
     def knows(self, importer: Module, name: str) -> bool:
         """Whether a module name means a file of the project."""
+        importer.source.__dict__.setdefault("asked", {})[name] = None
         return self._file(importer, name) is not None
 
     def _file(self, importer: Module, name: str) -> Path | None:
         key = (importer.path.parent, name)
-        if key not in self._found:
-            self._found[key] = self._search(importer, name)
-        return self._found[key]
+        if key not in self.lookups:
+            self.lookups[key] = self.look_up(*key)
+        return self.lookups[key]
 
-    def _search(self, importer: Module, name: str) -> Path | None:
+    def look_up(self, folder: Path, name: str) -> Path | None:
+        """The file that the name of a module means in the files of a folder."""
         if not name or is_torch(name) or name.partition(".")[0] in sys.stdlib_module_names:
             return None
-        tail = name.replace(".", "/")
-        for base in self._bases(importer):
-            for candidate in (base / f"{tail}.py", base / tail / "__init__.py"):
-                if _is_file(candidate) and self._inside(candidate):
-                    return candidate
+        if folder not in self._bases:
+            self._bases[folder] = [str(base) for base in self._bases_of(folder)]
+        *packages, last = name.split(".")
+        for base in self._bases[folder]:
+            within = os.path.join(base, *packages) if packages else base  # noqa: PTH118
+            for place, file in ((within, f"{last}.py"), (f"{within}{os.sep}{last}", "__init__.py")):
+                if _is_file(place, file):
+                    candidate = Path(place, file)
+                    if self._inside(candidate):
+                        return candidate
         return None
 
-    def _bases(self, importer: Module) -> list[Path]:
-        folders = [importer.path.parent, importer.package]
+    def _bases_of(self, folder: Path) -> list[Path]:
+        above = [folder, *folder.parents]
+        folders = [folder, package_root(folder)]
         for root in self.roots:
             folders += [root, root / "src"]
-            if root in importer.path.parents:
-                near = [folder for folder in importer.path.parents if root in folder.parents]
-                folders += near
+            if root in above:
+                folders += [each for each in above if root in each.parents]
         return list(dict.fromkeys(folders))
 
     def _inside(self, path: Path) -> bool:
-        return any(folder in path.parents for folder in self.inside)
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+        return any(folder in self.inside for folder in path.parents)

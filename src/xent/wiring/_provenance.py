@@ -11,10 +11,9 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 
 from xent.wiring import _provenance_calls as calls
 from xent.wiring import _provenance_expressions as expressions
@@ -22,12 +21,13 @@ from xent.wiring import _provenance_objects as objects
 from xent.wiring import _provenance_statements as statements
 from xent.wiring._events import Applied, AxisLeftOut, Compared, Event, Returned, Scored
 from xent.wiring._function_calls import enter_with_unknowns
-from xent.wiring._interest import interesting
 from xent.wiring._kinds import Kind
 from xent.wiring._places import Site
 from xent.wiring._producers import Effect
 from xent.wiring._project import Module, Project
+from xent.wiring._relevance import Relevance
 from xent.wiring._store import Store
+from xent.wiring._summaries import Summary
 from xent.wiring._values import (
     UNKNOWN,
     ClassValue,
@@ -42,10 +42,11 @@ from xent.wiring._values import (
     ModuleValue,
     Tensor,
     Value,
+    next_number,
 )
 
 # Steps, one for each expression read, that a file may take: some and more for longer files.
-LEAST_STEPS, STEPS_A_LINE, MOST_STEPS = 20_000, 12, 60_000
+LEAST_STEPS, STEPS_A_LINE, MOST_STEPS = 20_000, 12, 40_000
 # Steps of a function that is read by itself with all that it calls, and of an imported file.
 STEPS_OF_A_FUNCTION, STEPS_OF_AN_IMPORT = 4_000, 20_000
 MOST_STARS, MOST_IMPORTS = 12, 60
@@ -91,13 +92,18 @@ class Interpreter:
         self.allowed = self.allowed_in_all = LEAST_STEPS
         self.cut_short = 0
         self.resolving: set[Deferred] = set()
-        self.barren: set[ast.AST] = set()
-        self.laden: set[Instance] = set()
+        self.relevance = Relevance(project)
+        self.summaries: dict[Hashable, Summary | None] = {}
+        self.touched: set[Value] = set()
+        self.starred: dict[tuple[Frame, str], Value | None] = {}
+        self.truncated = 0
+        self.asked_for: set[tuple[Instance, str]] = set()
+        self.evaluating_setter = False
+        self.reassignments = 0
+        self.laden: dict[Value, frozenset[str]] = {}
         self.expression_depth = 0
         self.negated: set[ast.AST] = set()
         self.assigned: dict[ast.ClassDef, dict[str, set[str]]] = {}
-        self.mattering: set[ast.AST] = set()
-        self.ends: set[ast.AST] = set()
 
     # Roots.
 
@@ -111,7 +117,8 @@ class Interpreter:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))
         try:
-            self.load(module)
+            module.running = True
+            self._run_through(module)
             self._read_the_rest(module)
         except OutOfStepsError:
             self._report_part(module, f"more than {self.allowed_in_all:,} steps")
@@ -136,39 +143,52 @@ class Interpreter:
         self.root_depth = None
         self.expression_depth = 0
 
+    def _run_through(self, module: Module) -> None:
+        """Read the top level of the module that is checked."""
+        module.started = True
+        self.store.layers[0][module.frame, "__name__"] = Constant("__main__")
+        self.frame_stack.append(module.frame)
+        self._read_top_level(module)
+        self.frame_stack.pop()
+
     def load(self, module: Module) -> None:
-        """Run through the top level of a module, once."""
+        """Begin to read an imported module: what it imports itself."""
         if module.started:
             return
         module.started = True
-        mattering, ends = interesting(
-            module.source.body, module.source.lines, partial(self._is_of_project, module)
-        )
-        self.mattering |= mattering
-        self.ends |= ends
-        name = "__main__" if module.is_target else module.name
-        self.store.layers[0][module.frame, "__name__"] = Constant(name)
+        self.store.layers[0][module.frame, "__name__"] = Constant(module.name)
+        self._read_of(module, module.top_level.first)
+
+    def global_name(self, module: Module, name: str) -> Value | None:
+        """What a name of a file is known to be; of an imported file it is read now."""
+        found = self.store.get((module.frame, name))
+        if found is not None or module.running or name not in module.top_level.about:
+            return found
+        self._read_of(module, module.top_level.about[name])
+        return self.store.get((module.frame, name))
+
+    def _read_of(self, module: Module, body: Sequence[ast.stmt]) -> None:
+        """Read statements of the top level of an imported module, each one once."""
+        body = [statement for statement in body if statement not in module.done]
+        if not body:
+            return
+        module.done.update(body)
         kept = self.store.layers, self.root_depth, self.expression_depth
-        counts = self.steps, self.allowed
+        counts, stack = (self.steps, self.allowed), (self.stack, self.sites)
         self.store.layers, self.root_depth, self.expression_depth = self.store.layers[:1], None, 0
-        imported = len(self.frame_stack) > 0
-        if imported:
-            self.steps, self.allowed = 0, STEPS_OF_AN_IMPORT
-        depths = self._depths()
+        self.stack, self.sites = [], []
+        self.steps, self.allowed = 0, STEPS_OF_AN_IMPORT
+        depths = len(self.frame_stack)
         self.frame_stack.append(module.frame)
         try:
-            if imported:
-                statements.block(self, module.source.body, module.frame)
-            else:
-                self._read_top_level(module)
+            statements.block(self, body, module.frame)
         except OutOfStepsError:
-            if not imported:
-                raise
+            self.truncated += 1
         finally:
-            self._cut_back(depths)
+            del self.frame_stack[depths:]
+            self.stack, self.sites = stack
             self.store.layers, self.root_depth, self.expression_depth = kept
-            if imported:
-                self.steps, self.allowed = counts
+            self.steps, self.allowed = counts
 
     def _read_top_level(self, module: Module) -> None:
         """One statement that takes too many steps must not hide those after it."""
@@ -191,16 +211,6 @@ class Interpreter:
         del self.stack[depths[0] :]
         del self.sites[depths[1] :]
         del self.frame_stack[depths[2] :]
-
-    def _is_of_project(self, module: Module, statement: ast.stmt) -> bool:
-        """Whether an import gets its names from a file of the project."""
-        if isinstance(statement, ast.ImportFrom):
-            name = self.project.absolute(module, statement.module, statement.level)
-            return self.project.knows(module, name) or (
-                not name and any(self.project.knows(module, each.name) for each in statement.names)
-            )
-        names = statement.names if isinstance(statement, ast.Import) else []
-        return any(self.project.knows(module, each.name) for each in names)
 
     def _read_the_rest(self, module: Module) -> None:
         seen = 0
@@ -226,7 +236,8 @@ class Interpreter:
                 objects.generic_instance(self, found)
             instance = self.generic[found.node]
             for method in methods:
-                self.read_apart(method, instance)
+                if instance is None or not objects.is_as_in_base(self, instance, method):
+                    self.read_apart(method, instance)
 
     def is_new(self, function: Function) -> bool:
         """Whether a function is worth reading by itself and has not been read yet."""
@@ -234,11 +245,15 @@ class Interpreter:
 
     def may_end_in(self, function: Function) -> bool:
         """Whether a wire may end in a function: whether it is worth reading by itself."""
-        return function.node in self.ends or isinstance(function.node, ast.Lambda)
+        return isinstance(function.node, ast.Lambda) or self.relevance.can_end(
+            function.frame.module, function.node
+        )
 
     def matters(self, function: Function) -> bool:
         """Whether a function can do anything with tensors by itself."""
-        return function.node in self.mattering or isinstance(function.node, ast.Lambda)
+        return isinstance(function.node, ast.Lambda) or self.relevance.matters(
+            function.frame.module, function.node
+        )
 
     def read_apart(self, function: Function, receiver: Value | None) -> None:
         """Read a function with unknown arguments; nothing that it changes stays."""
@@ -249,6 +264,22 @@ class Interpreter:
             return
         with self._apart():
             enter_with_unknowns(self, function, receiver)
+
+    def value_after(self, method: Function, owner: Instance, name: str) -> Value:
+        """What a method makes of an attribute of its object; nothing else that is old changes."""
+        start, depth = next_number(), len(self.store.layers)
+        self.evaluating_setter = True
+        self.store.push()
+        try:
+            enter_with_unknowns(self, method, owner)
+            found = self.store.get((owner, name)) or UNKNOWN
+            for (changed, key), value in self.store.since(depth).items():
+                if getattr(changed, "number", 0) > start or (changed is owner and key == name):
+                    self.store.layers[0][changed, key] = value
+            return found
+        finally:
+            del self.store.layers[depth:]
+            self.evaluating_setter = False
 
     @contextmanager
     def _apart(self, *, stays: bool = False) -> Iterator[None]:
@@ -331,7 +362,10 @@ class Interpreter:
         while scope is not None:
             if name in scope.globals:
                 scope = scope.module.frame
-            found = self.store.get((scope, name))
+            if scope.outer is None:
+                found = self.global_name(scope.module, name)
+            else:
+                found = self.store.get((scope, name))
             if found is not None:
                 if self.root_depth is not None and (scope, name) in self.reassigned:
                     return UNKNOWN
@@ -343,20 +377,28 @@ class Interpreter:
 
     def _from_stars(self, scope: Frame, name: str) -> Value | None:
         """A name that only ``from module import *`` can give; the last one wins."""
+        if not scope.stars:
+            return None
+        key = scope, name
+        if key not in self.starred:
+            self.starred[key] = self._search_stars(scope, name, {scope})
+        return self.starred[key]
+
+    def _search_stars(self, scope: Frame, name: str, seen: set[Frame]) -> Value | None:
         # An index of hundreds of files is no place to look for a layer in.
         for star in reversed(scope.stars[:MOST_STARS]):
-            if star in self.resolving:
-                continue
             found = self.resolve(star)
             if isinstance(found, ModuleValue):
-                value = self.store.get((found.module.frame, name))
+                inner = found.module.frame
+                if inner in seen:
+                    continue
+                seen.add(inner)
+                value = self.global_name(found.module, name)
                 if value is not None:
                     return self.resolve(value)
-                self.resolving.add(star)
-                inner = self._from_stars(found.module.frame, name)
-                self.resolving.discard(star)
-                if inner is not None:
-                    return inner
+                value = self._search_stars(inner, name, seen)
+                if value is not None:
+                    return value
             elif isinstance(found, External) and name in objects.public_names(found.name):
                 return External(f"{found.name}.{name}")
         return None
@@ -373,6 +415,8 @@ class Interpreter:
             before = self.store.get(key)
             if before is not None and before is not value:
                 self.reassigned.add(key)
+                if objects.carries(self, value) or objects.carries(self, before):
+                    self.reassignments += 1
         self.store.set(key, value)
 
     def resolve(self, value: Value) -> Value:
@@ -405,7 +449,7 @@ class Interpreter:
 
     def member(self, module: Module, name: str) -> Value:
         """A name of another file of the project, or a file of a package."""
-        found = self.store.get((module.frame, name))
+        found = self.global_name(module, name)
         if found is not None:
             return self.resolve(found)
         starred = self._from_stars(module.frame, name)

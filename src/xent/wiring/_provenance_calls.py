@@ -164,6 +164,8 @@ def _method(
         if effect in _TELLING or (effect is Effect.EXP and not arguments):
             assert effect is not None
             return tensors.apply(run, name, effect, PLAIN, arguments, keywords, site)
+        if name in ("sub", "sub_") and arguments:
+            return tensors.DIFFERENCE
         if name in ("view", "reshape") and len(arguments) > 1:
             return tensors.apply(run, name, Effect.RESHAPED, PLAIN, arguments, keywords, site)
         let_out(run, arguments, keywords)

@@ -201,6 +201,7 @@ def add_module(
     name = keywords.get("name", arguments[0] if arguments else UNKNOWN)
     module = keywords.get("module", arguments[1] if len(arguments) > 1 else UNKNOWN)
     if isinstance(name, Constant) and isinstance(name.value, str):
+        run.touched.add(owner)
         run.store.set((owner, name.value), module)
     if run.store.get((owner, None)) is not None:
         key = name.value if isinstance(name, Constant) and isinstance(name.value, str) else None

@@ -158,6 +158,8 @@ def _unary(run: Interpreter, node: ast.UnaryOp, frame: Frame) -> Value:
         return UNKNOWN if truth is None else Constant(not truth)
     if isinstance(found, Constant) and isinstance(found.value, int | float):
         return Constant(-found.value if isinstance(node.op, ast.USub) else found.value)
+    if isinstance(node.op, ast.USub) and (found is UNKNOWN or isinstance(found, Tensor)):
+        return tensors.negated(tensors.as_tensor(found))
     return found.forgotten() if isinstance(found, Tensor) else UNKNOWN
 
 

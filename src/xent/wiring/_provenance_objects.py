@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from xent.wiring import _losses, _producers
 from xent.wiring import _provenance_containers as containers
 from xent.wiring._names import canonical
+from xent.wiring._places import Site
 from xent.wiring._values import (
     UNKNOWN,
     Bound,
     ClassValue,
+    Constant,
     Container,
     Contents,
     External,
@@ -40,8 +42,10 @@ _HARMLESS = re.compile(
     r"functools\.(wraps|lru_cache|cache|cached_property)|abc\..*|typing\..*|"
     r"typing_extensions\..*|dataclasses\.dataclass|pytest\..*|torch\.cuda\.amp\..*|torch\.amp\..*)$"
 )
-_LOSS_WORDS = re.compile(r"loss|criterion|entropy|BCE", re.IGNORECASE)
 
+
+# Bases of which it is known what they bring.
+_WITHOUT_LAYERS = ("torch.", "builtins.", "typing.", "typing_extensions.", "abc.", "enum.")
 
 # Functions.
 
@@ -82,6 +86,23 @@ def define_class(run: Interpreter, node: ast.ClassDef, frame: Frame) -> Value:
         else:
             run.block([statement], namespace)
     return found
+
+
+def named_tuple(run: Interpreter, arguments: Sequence[Value], site: Site, frame: Frame) -> Value:
+    """``collections.namedtuple("Name", "first second")``, with fields that are written out."""
+    given = arguments[1] if len(arguments) > 1 else UNKNOWN
+    items = containers.items_of(run, given) or [given]
+    written = [item.value for item in items if isinstance(item, Constant)]
+    if not written or not all(isinstance(each, str) for each in written):
+        return UNKNOWN
+    names = " ".join(written).replace(",", " ").split()
+    if not all(name.isidentifier() for name in names):
+        return UNKNOWN
+    text = "class _(NamedTuple):\n" + "\n".join(f"    {name}: object" for name in names)
+    node = ast.parse(text).body[0]
+    assert isinstance(node, ast.ClassDef)
+    ast.copy_location(node, site.node)
+    return ClassValue(node, frame, (External("typing.NamedTuple"),), Frame(frame.module, frame))
 
 
 def classes_in_order(found: ClassValue) -> list[Value]:
@@ -125,7 +146,7 @@ def find_in_class(run: Interpreter, found: ClassValue, name: str) -> tuple[Value
             value = run.store.get((each.namespace, name))
             if value is not None:
                 return run.resolve(value), hidden
-        elif not (isinstance(each, External) and each.name.startswith(("torch.", "builtins."))):
+        elif not (isinstance(each, External) and each.name.startswith(_WITHOUT_LAYERS)):
             hidden = True
     return None, hidden
 
@@ -148,18 +169,54 @@ def generic_instance(run: Interpreter, found: ClassValue) -> Instance:
 def class_matters(run: Interpreter, found: ClassValue) -> bool:
     """Whether a class or one of its bases has anything that can matter."""
     return any(
-        isinstance(each, ClassValue)
-        and any(statement in run.mattering for statement in (each.node, *each.node.body))
+        isinstance(each, ClassValue) and run.relevance.class_matters(each)
         for each in classes_in_order(found)
     )
+
+
+def reached(run: Interpreter, found: ClassValue, function: Function) -> Hashable:
+    """What of a class the method of an object can depend on: all that it leads to by name."""
+    return run.relevance.reached(found, classes_in_order(found), function)
+
+
+def is_as_in_base(run: Interpreter, instance: Instance, method: Function) -> bool:
+    """Whether a method that a class inherits can do nothing that it doesn't do in its base."""
+    base = method.owner
+    if base is None or base is instance.type:
+        return False
+    if reached(run, instance.type, method) != reached(run, base, method):
+        return False
+    own: set[str] = set()
+    for each in classes_in_order(instance.type):
+        if each is base:
+            break
+        if isinstance(each, ClassValue):
+            own |= _setters(run, each).keys()
+    laden = run.laden.get(instance, frozenset())
+    used = run.relevance.used_in(instance.type, classes_in_order(instance.type), laden & own)
+    words = run.relevance.attributes(method.frame.module, method.node)
+    return not (laden & own) or used.isdisjoint(words)
+
+
+def method_matters(run: Interpreter, function: Function, receiver: Value | None) -> bool:
+    """Whether a method can do anything that matters with the object that it belongs to."""
+    found = receiver.type if isinstance(receiver, Instance) else receiver
+    if not isinstance(found, ClassValue) or isinstance(function.node, ast.Lambda):
+        return receiver in run.laden
+    laden = run.laden.get(receiver, frozenset()) if receiver is not None else frozenset()
+    used = run.relevance.used_in(found, classes_in_order(found), laden)
+    return not used.isdisjoint(run.relevance.attributes(function.frame.module, function.node))
 
 
 def carries(run: Interpreter, value: Value, depth: int = 0) -> bool:
     """Whether a value brings anything into a function that matters."""
     if isinstance(value, Tensor):
         return value.kind is not None
-    if isinstance(value, Layer | Partial):
+    if isinstance(value, Layer):
         return True
+    if isinstance(value, Partial):
+        given = (value.function, *value.arguments, *value.keywords.values())
+        return any(carries(run, each, depth) for each in given)
     if isinstance(value, Instance):
         return value in run.laden or class_matters(run, value.type)
     if isinstance(value, ClassValue):
@@ -192,18 +249,13 @@ def methods_to_read(run: Interpreter, found: ClassValue) -> Iterator[Function]:
             if statement.name in seen:
                 continue
             seen.add(statement.name)
-            if each is not found and not _deals_with_losses(each, statement):
+            module = each.frame.module
+            if each is not found and not run.relevance.deals_with_losses(module, statement):
                 continue
             function = run.store.get((each.namespace, statement.name))
             if not isinstance(function, Function):
                 function = Function(statement, each.frame, each, ())
             yield function
-
-
-def _deals_with_losses(owner: ClassValue, node: ast.AST) -> bool:
-    lines = owner.frame.module.source.lines
-    first, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", 1)
-    return any(_LOSS_WORDS.search(line) for line in lines[first - 1 : last])
 
 
 # Attributes.
@@ -249,11 +301,26 @@ def _of_instance(run: Interpreter, owner: Instance, name: str, frame: Frame) -> 
             return run.call(Bound(found, owner), (), {}, run.site(found.node), frame)
         return Bound(found, owner)
     if found is not None:
-        return UNKNOWN if hidden or _may_differ(run, owner, name, frame) else found
+        set_later = owner.generic and _all_setters(run, owner.type, name) - {frame.function_name}
+        return UNKNOWN if hidden or set_later else found
     contents = run.store.get((owner, None))
     if isinstance(contents, Contents):
         return containers.item(run, owner, name) or UNKNOWN
-    return UNKNOWN
+    return _set_elsewhere(run, owner, name)
+
+
+def _set_elsewhere(run: Interpreter, owner: Instance, name: str) -> Value:
+    """An attribute that one method sets, and not ``__init__``: what that method makes of it."""
+    if not owner.generic or (owner, name) in run.asked_for:
+        return UNKNOWN
+    methods = _all_setters(run, owner.type, name)
+    if len(methods) != 1 or "__init__" in methods or run.evaluating_setter:
+        return UNKNOWN
+    function, _ = find_in_class(run, owner.type, next(iter(methods)))
+    if not isinstance(function, Function):
+        return UNKNOWN
+    run.asked_for.add((owner, name))
+    return run.value_after(function, owner, name)
 
 
 def _may_differ(run: Interpreter, owner: Instance, name: str, frame: Frame) -> bool:
@@ -264,11 +331,17 @@ def _may_differ(run: Interpreter, owner: Instance, name: str, frame: Frame) -> b
         (owner, name) in layer for layer in run.store.layers[run.root_depth :]
     ):
         return False
+    setters = _all_setters(run, owner.type, name)
+    return len(setters) > 1 and bool(setters - {"__init__", frame.function_name})
+
+
+def _all_setters(run: Interpreter, found: ClassValue, name: str) -> set[str]:
+    """The methods of a class and its bases that assign an attribute."""
     setters: set[str] = set()
-    for each in classes_in_order(owner.type):
+    for each in classes_in_order(found):
         if isinstance(each, ClassValue):
             setters |= _setters(run, each).get(name, set())
-    return bool(setters - {"__init__", frame.function_name})
+    return setters
 
 
 def _setters(run: Interpreter, found: ClassValue) -> dict[str, set[str]]:
@@ -306,8 +379,9 @@ def set_attribute(run: Interpreter, owner: Value, name: str, value: Value) -> No
     """``owner.name = value``."""
     if isinstance(owner, Instance | Layer):
         run.store.set((owner, name), value)
+        run.touched.add(owner)
         if isinstance(owner, Instance) and carries(run, value):
-            run.laden.add(owner)
+            run.laden[owner] = run.laden.get(owner, frozenset()) | {name}
         if isinstance(owner, Instance) and isinstance(run.store.get((owner, None)), Contents):
             containers.put(run, owner, name, value)
     elif isinstance(owner, Container):

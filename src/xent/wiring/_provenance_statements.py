@@ -326,6 +326,7 @@ def _import_from(run: Interpreter, node: ast.ImportFrom, frame: Frame) -> bool:
     for alias in node.names:
         if alias.name == "*":
             frame.stars.append(Deferred(module, None, frame.module))
+            run.starred.clear()
         elif not module:
             inner = Deferred(alias.name, None, frame.module)
             run.bind(alias.asname or alias.name, inner, frame)

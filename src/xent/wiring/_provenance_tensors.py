@@ -44,6 +44,12 @@ _CHOOSING = {"select", "gather", "index_select", "narrow", "take", "take_along_d
 _PARTS = {"chunk", "split", "unbind"}
 
 
+# Of unknown meaning, but made in a way that a formula depends on: ``x - x.max()``.
+DIFFERENCE = Tensor(operation="difference")
+_ONE_PLUS = "one plus exp(-x)"
+LOGARITHM = Tensor(operation="logarithm")
+
+
 def as_tensor(value: Value) -> Tensor:
     """The value as a tensor; what is not known to be one is a tensor of unknown meaning."""
     return value if isinstance(value, Tensor) else PLAIN
@@ -95,7 +101,7 @@ def apply(
 ) -> Value:
     """What an operation gives; records what it is applied to."""
     if effect is Effect.JOINED:
-        return _joined(run, given)
+        return _joined(run, operation, given, arguments, keywords)
     if isinstance(given, Container) and effect is Effect.SAME:
         found = run.element(given)  # torch.tensor([...]), np.array([...])
         return found if isinstance(found, Tensor) else PLAIN
@@ -215,7 +221,8 @@ def _computed(
         return _clipped(tensor, operation, arguments, keywords)
     if effect is Effect.LOG:
         becomes = {Kind.SOFTMAX: Kind.LOG_SOFTMAX, Kind.SIGMOID: Kind.LOG_SIGMOID}.get(kind)  # type: ignore[arg-type]
-        return _become(tensor, becomes, operation, site)
+        made = _become(tensor, becomes, operation, site)
+        return LOGARITHM if made.kind is None else made
     if effect is Effect.EXP:
         becomes = {
             Kind.LOG_SOFTMAX: Kind.SOFTMAX, Kind.LOG_SIGMOID: Kind.SIGMOID,
@@ -225,6 +232,8 @@ def _computed(
         }.get(kind)  # fmt: skip
         return _become(tensor, becomes, operation, site)
     if effect is Effect.SUM:
+        if kind is None and tensor.operation == LOGARITHM.operation:
+            return tensor
         summed = Kind.SUM_OF_EXPONENTIALS if kind is Kind.EXPONENTIAL else None
         return _become(tensor, summed, operation, site)
     if effect is Effect.LOGIT and kind is not None and kind.is_probability:
@@ -254,9 +263,19 @@ def _clipped(
     return tensor
 
 
-def _joined(run: Interpreter, given: Value) -> Value:
+def _joined(
+    run: Interpreter,
+    operation: str,
+    given: Value,
+    arguments: Sequence[Value],
+    keywords: Mapping[str, Value],
+) -> Value:
     found = run.element(given) if isinstance(given, Container) else None
-    return found.reshaped() if isinstance(found, Tensor) else PLAIN
+    if not isinstance(found, Tensor):
+        return PLAIN
+    _, axis = axis_of("stack", arguments, keywords)
+    adds_first_axis = operation == "stack" and axis in (None, 0)
+    return replace(found.reshaped(), batched=False) if adds_first_axis else found.reshaped()
 
 
 # Arithmetic.
@@ -266,9 +285,12 @@ def binary(run: Interpreter, node: ast.BinOp | ast.AugAssign, one: Value, other:
     """What an arithmetic operator gives for tensors; UNKNOWN for what it has no rule for."""
     operator = node.op
     if not isinstance(one, Tensor) and not isinstance(other, Tensor):
-        return UNKNOWN
+        unknown = one is UNKNOWN and other is UNKNOWN
+        return DIFFERENCE if unknown and isinstance(operator, ast.Sub) else UNKNOWN
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return _of_two(run, node, one, other)
+    if _is_sigmoid(operator, one, other):
+        return _sigmoid_by_hand(run, node, other)
     if isinstance(one, Tensor):
         return _with_number(one, operator, number(other))
     if isinstance(other, Tensor):
@@ -295,7 +317,31 @@ def _of_two(
         return replace(joined, before=None)
     if isinstance(operator, ast.MatMult):
         return PLAIN
+    if isinstance(operator, ast.Sub):
+        return replace(DIFFERENCE, batched=one.batched or other.batched)
     return BATCHED if one.batched or other.batched else PLAIN
+
+
+def negated(tensor: Tensor) -> Tensor:
+    """``-x``."""
+    return Tensor(batched=tensor.batched, operation="negated", before=tensor)
+
+
+def _is_sigmoid(operator: ast.operator, one: Value, other: Value) -> bool:
+    divided = isinstance(operator, ast.Div) and number(one) == 1
+    return divided and isinstance(other, Tensor) and other.operation == _ONE_PLUS
+
+
+def _sigmoid_by_hand(run: Interpreter, node: ast.BinOp | ast.AugAssign, other: Value) -> Tensor:
+    """``1 / (1 + exp(-x))``."""
+    given = as_tensor(other)
+    for _ in range(3):  # 1 + exp(-x), exp(-x), -x
+        given = given.before or PLAIN
+    site = run.site(node)
+    made = replace(given, kind=Kind.SIGMOID, origin=site, operation="sigmoid by hand",
+                   before=given, dim=None, complement=False)  # fmt: skip
+    run.note_application(Effect.SIGMOID, "sigmoid by hand", given, made, None, site)
+    return made
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
@@ -308,11 +354,14 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 def _with_number(tensor: Tensor, operator: ast.operator, value: float | None) -> Tensor:
     if value is None:
-        return tensor.forgotten()
+        return DIFFERENCE if isinstance(operator, ast.Sub) else tensor.forgotten()
     if isinstance(operator, ast.Add | ast.Sub) and abs(value) <= SMALL:
         return tensor
     if isinstance(operator, ast.Mult | ast.Div) and value == 1:
         return tensor
+    of_negated = tensor.before is not None and tensor.before.operation == "negated"
+    if tensor.kind is Kind.EXPONENTIAL and of_negated and isinstance(operator, ast.Add):
+        return Tensor(operation=_ONE_PLUS if value == 1 else "", before=tensor)
     rescaled = isinstance(operator, ast.Add | ast.Sub) or value > 0
     linear = isinstance(operator, ast.Add | ast.Sub | ast.Mult | ast.Div)
     return tensor if tensor.kind is Kind.LOGITS and linear and rescaled else tensor.forgotten()
@@ -320,7 +369,7 @@ def _with_number(tensor: Tensor, operator: ast.operator, value: float | None) ->
 
 def _number_with(value: float | None, operator: ast.operator, tensor: Tensor) -> Tensor:
     if value is None:
-        return tensor.forgotten()
+        return DIFFERENCE if isinstance(operator, ast.Sub) else tensor.forgotten()
     if isinstance(operator, ast.Sub):
         near_one = abs(value - 1) <= SMALL and tensor.kind is Kind.SIGMOID
         return replace(tensor, complement=not tensor.complement) if near_one else tensor.forgotten()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from xent.wiring._events import Event
-from xent.wiring._finding import Finding, Related
+from xent.wiring._finding import Finding, Fix, Related
 from xent.wiring._places import Place, Site
 from xent.wiring._record import Record
 
@@ -14,6 +14,22 @@ Fault = tuple[Event, str, str, tuple[tuple[Site, str], ...], str | None]
 
 
 CALLED = "called from here"
+SOURCE, RUN_TIME, BOTH = "source", "run time", "both"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """How the faults of a rule are repaired.
+
+    Args:
+        words: what is done to the code and what it changes, in one sentence.
+        safety: ``safe``, ``unsafe``, or ``safe or unsafe`` where it depends on the code.
+        make: the fix of the fault at an event; None where no change is certain to be right.
+    """
+
+    words: str
+    safety: str
+    make: Callable[[Record, Event], Fix | None]
 
 
 @dataclass(frozen=True)
@@ -30,6 +46,8 @@ class Rule:
         instead: the same code without the fault.
         faults: yields the faults of a record.
         limits: what it leaves alone on purpose.
+        repair: how its faults are repaired, where code can do that.
+        found_in: ``source`` (``xent check PATH``), ``run time`` (``xent.check``) or ``both``.
     """
 
     code: str
@@ -41,6 +59,16 @@ class Rule:
     instead: str
     faults: Callable[[Record], Iterator[Fault]]
     limits: str = ""
+    repair: Repair | None = None
+    found_in: str = SOURCE
+
+    @property
+    def found_by(self) -> str:
+        """Who finds it, in words: ``xent check`` in source, ``xent.check`` on tensors."""
+        both = "xent check in source and xent.check on tensors"
+        return {
+            SOURCE: "xent check in source", RUN_TIME: "xent.check on tensors", BOTH: both
+        }[self.found_in]  # fmt: skip
 
     def findings(self, record: Record) -> Iterator[Finding]:
         """What it finds in a record."""
@@ -48,7 +76,10 @@ class Rule:
             place = event.site.place
             related = _related(event, others, place)
             text = _fill(message, place, [item.place for item in related])
-            yield Finding(place, self.code, self.name, level or self.level, text, label, related)
+            fix = None if self.repair is None else self.repair.make(record, event)
+            yield Finding(
+                place, self.code, self.name, level or self.level, text, label, related, fix
+            )
 
 
 def fault(

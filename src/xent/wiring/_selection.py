@@ -119,12 +119,24 @@ def selection_for(folder: Path) -> Selection:
             tables = tomllib.loads(file.read_text(encoding="utf-8"))
         except OSError:
             continue
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(str(file), "a TOML file", f"{error}", "Repair it.") from None
-        found = tables.get("tool", {}).get("xent", {}).get("check")
+        found = _table_of_check(tables, file)
         if found is not None:
             return _read(found, file)
     return Selection()
+
+
+def _table_of_check(tables: dict[str, Any], file: Path) -> Any:
+    """What stands under ``tool.xent.check``, or None."""
+    found: Any = tables
+    for key in ("tool", "xent", "check"):
+        if not isinstance(found, dict):
+            raise InputError(f"{file}: tool", "tables", type(found).__name__, "Repair it.")
+        found = found.get(key)
+        if found is None:
+            return None
+    return found
 
 
 def _read(table: Any, file: Path) -> Selection:

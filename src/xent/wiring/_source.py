@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import bisect
 import io
+import re
 import tokenize
 import warnings
 from dataclasses import dataclass, field
@@ -18,16 +19,28 @@ LARGEST_FILE = 8 * 1024 * 1024
 # What a rule can end in; a file that mentions nothing of it has nothing to report.
 _ENDS = (
     b"ross_entropy", b"rossEntropy", b"nll_loss", b"NLLLoss", b"BCE", b"kl_div", b"KLDiv",
-    b"focal_loss", b"FocalLoss", b"SoftMarginLoss", b"oftmax", b"log_loss", b"brier_score",
+    b"focal_loss", b"FocalLoss", b"SoftMarginLoss", b"log_loss", b"brier_score",
     b"roc_auc_score", b"average_precision_score", b"calibration_curve", b"predict_proba",
     b"NeuralNetBinaryClassifier", b"noqa: XE", b"xent: ignore",
+    b"riterion", b"RITERION", b"loss_fn", b"loss_func",  # made in a file that is imported
 )  # fmt: skip
 # What ends in something only beside something else.
 _PAIRS = (
     (b"igmoid", (b".log(", b".eval()", b"no_grad", b"predict")),
     (b"exp(", (b".log(",)),
-    (b"max(", (b"Linear(", b"Sequential(")),
 )
+# What trains with a model and a loss that come from other files; those import torch.
+_TRAINS = (b"riterion", b"loss_fn", b"loss_func", b".backward(")
+_LAYERS = (b"Linear(", b"Sequential(")
+_MAX = re.compile(rb"(?<!oft)max\(")
+# One softmax by itself can only lack its axis; beside these it can be the start or end of a wire.
+_BESIDE_SOFTMAX = (
+    b"log(", b"exp(", b".eval()", b"no_grad", b"infer", b"predict", b"topk", b"round(",
+)  # fmt: skip
+_WITH_AXIS = re.compile(
+    rb"oftmax\((?:[^()\n]|\((?:[^()\n]|\([^()\n]*\))*\))*?(?:dim ?= ?|, *|(?<=\())(?:-1|[1-9])[,)]"
+)
+_SOFTMAX_AS_VALUE = re.compile(rb"[.=(\[] ?\w{0,12}oftmax\s{0,9}(?:[,)\]}\n]|$)|oftmax\s{1,9}as\b")
 
 
 class UnreadableError(Exception):
@@ -98,16 +111,30 @@ class Source:
 def may_matter(data: bytes) -> bool:
     """Whether a file can have anything to report: a search of bytes, long before it is parsed.
 
-    >>> may_matter(b"import torch"), may_matter(b"import torch; torch.softmax(x, 1)")
+    >>> may_matter(b"import torch"), may_matter(b"import torch; torch.softmax(x)")
     (False, True)
+    >>> may_matter(b"import torch; weights = torch.softmax(q @ k, dim=-1)")
+    False
     """
     if not (b"torch" in data or b"xent" in data or b"XE" in data):
-        return False
-    if any(end in data for end in _ENDS):
+        return any(word in data for word in _TRAINS)
+    if any(end in data for end in _ENDS) or (b"oftmax" in data and _softmax_matters(data)):
+        return True
+    if any(layer in data for layer in _LAYERS) and _MAX.search(data):
         return True
     return any(
         first in data and any(second in data for second in seconds) for first, seconds in _PAIRS
     )
+
+
+def _softmax_matters(data: bytes) -> bool:
+    """Whether softmax can be at fault in a file without losses: mostly it is one of attention."""
+    calls = data.count(b"oftmax(")
+    if calls > 1 or any(word in data for word in _BESIDE_SOFTMAX):
+        return True
+    if _SOFTMAX_AS_VALUE.search(data) or _MAX.search(data):
+        return True
+    return calls == 1 and not _WITH_AXIS.search(data)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from xent.wiring._places import Site
 from xent.wiring._values import (
     UNKNOWN,
     Constant,
@@ -61,12 +62,13 @@ class Store:
         if len(branches) == 1:
             self.layers[-1].update(branches[0])
             return
-        keys: dict[Any, None] = {}
+        found: dict[Any, list[Value | None]] = {}
         for changes in branches:
-            keys.update(dict.fromkeys(changes))
-        for key in keys:
-            before = self.get(key)
-            ends = [changes.get(key, before) for changes in branches]
+            for key, value in changes.items():
+                found.setdefault(key, []).append(value)
+        for key, ends in found.items():
+            if len(ends) < len(branches):  # some branches leave it as it was
+                ends.insert(len(ends) if key in branches[0] else 0, self.get(key))
             known = [end for end in ends if end is not None and end is not DELETED]
             if known:
                 self.layers[-1][key] = self.join(known)
@@ -169,7 +171,8 @@ def join_tensors(one: Tensor, other: Tensor) -> Tensor:
     """
     batched = one.batched and other.batched
     if one.kind is not other.kind or one.kind is None or one.complement != other.complement:
-        return Tensor(batched=batched)
+        both = one.kind is other.kind and one.operation == other.operation
+        return Tensor(batched=batched, operation=one.operation if both else "")
     return Tensor(
         one.kind,
         one.origin,
@@ -180,4 +183,11 @@ def join_tensors(one: Tensor, other: Tensor) -> Tensor:
         one.dim if one.dim == other.dim else None,
         one.before if one.before is other.before else None,
         one.complement,
+        _origins(one, other),
     )
+
+
+def _origins(one: Tensor, other: Tensor) -> tuple[Site, ...]:
+    """Those of both, each once; none where they are the same."""
+    found = {site.key: site for site in (*one.origins, *other.origins)}
+    return tuple(found.values()) if len(found) > 1 else ()

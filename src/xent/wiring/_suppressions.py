@@ -6,9 +6,9 @@ import io
 import re
 import tokenize
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from xent.wiring._finding import Finding
+from xent.wiring._finding import Edit, Finding, Fix
 from xent.wiring._places import Place
 from xent.wiring._selection import matches
 from xent.wiring._source import Source
@@ -17,6 +17,13 @@ from xent.wiring.rules._suppressions import UNUSED
 
 _NOQA = re.compile(r"#\s*noqa(?:\s*:\s*(?P<codes>[A-Za-z0-9, \-]+))?", re.IGNORECASE)
 _IGNORE = re.compile(r"#\s*xent:\s*ignore(?P<file>-file)?(?:\[(?P<codes>[^\]]*)\])?")
+# Comments that say nothing but codes; the reason that follows an ignore goes with it.
+_ONLY_CODES = re.compile(
+    r"(?P<lead>#\s*noqa\s*:\s*|#\s*xent:\s*ignore(?:-file)?\[)"
+    r"(?P<codes>(?:[A-Z]+[0-9]+|[a-z0-9]+(?:-[a-z0-9]+)+)"
+    r"(?:[,\s]+(?:[A-Z]+[0-9]+|[a-z0-9]+(?:-[a-z0-9]+)+))*)(?P<end>\s*\].*)?\s*"
+    r"|#\s*xent:\s*ignore(?:-file)?\s*"
+)
 _CODE = re.compile(r"^XE\d{0,3}$")
 _NAMES = frozenset(rule.name for rule in RULES.values())
 
@@ -30,12 +37,16 @@ class Suppression:
         codes: codes or names that it suppresses; empty for all.
         whole_file: whether it is for the whole file.
         is_ours: whether it names xent or one of its codes.
+        text: what it says, from the # on.
+        blanks: the number of blanks before it.
     """
 
     place: Place
     codes: tuple[str, ...]
     whole_file: bool
     is_ours: bool
+    text: str = ""
+    blanks: int = 0
 
 
 def suppressions(source: Source) -> Iterator[Suppression]:
@@ -71,7 +82,10 @@ def _on_line(source: Source, number: int) -> Iterator[Suppression]:
         begins = line.index("#")
         column = begins if _is_comment(line, begins) else found.start()
         place = _place(source, number, column, len(line) - column)
-        yield Suppression(place, ours, whole_file, bool(ours) or pattern is _IGNORE)
+        text, before = line[column:], line[:column]
+        blanks = len(before) - len(before.rstrip()) if before.strip() else 0
+        is_ours = bool(ours) or pattern is _IGNORE
+        yield Suppression(place, ours, whole_file, is_ours, text, blanks)
 
 
 def _is_comment(line: str, column: int) -> bool:
@@ -139,5 +153,20 @@ def _unused(comments: list[Suppression], used: set[tuple[Place, str]]) -> Iterat
                 what = f" of {code}" if code else ""
                 message = f"There is no finding{what} to suppress here. Remove the comment."
                 yield Finding(
-                    comment.place, UNUSED.code, UNUSED.name, UNUSED.level, message, "unused"
-                )
+                    comment.place, UNUSED.code, UNUSED.name, UNUSED.level, message, "unused",
+                    fix=_without(comment, code),
+                )  # fmt: skip
+
+
+def _without(comment: Suppression, code: str) -> Fix | None:
+    """The fix that takes a code out of a comment that says nothing else."""
+    place = comment.place
+    found = _ONLY_CODES.fullmatch(comment.text)
+    if found is None:
+        return None
+    codes = [each for each in re.split(r"[,\s]+", found["codes"] or "") if each not in ("", code)]
+    if codes:
+        text = f"{found['lead']}{', '.join(codes)}{found['end'] or ''}"
+        return Fix(f"Remove {code}", (Edit(place, text),), True)
+    whole = replace(place, column=place.column - comment.blanks)
+    return Fix("Remove the comment", (Edit(whole, ""),), True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from xent.wiring._kinds import Kind
@@ -16,6 +17,14 @@ from xent.wiring._places import Site
 
 if TYPE_CHECKING:
     from xent.wiring._project import Module
+
+
+_numbers = count(1)
+
+
+def next_number() -> int:
+    """A number greater than those of all objects made before."""
+    return next(_numbers)
 
 
 class Value:
@@ -51,6 +60,7 @@ class Tensor(Value):
         dim: the axis that was normalised over, if it is written in the code.
         before: what went into the operation.
         complement: whether it is 1 minus a probability.
+        joined: where several branches meet, the origin of each, that of ``origin`` first.
     """
 
     kind: Kind | None = None
@@ -62,6 +72,14 @@ class Tensor(Value):
     dim: int | None = None
     before: Tensor | None = None
     complement: bool = False
+    joined: tuple[Site, ...] = ()
+
+    @property
+    def origins(self) -> tuple[Site, ...]:
+        """Where it may have come about; an origin set since branches met is the only one."""
+        if self.joined and self.joined[0] is self.origin:
+            return self.joined
+        return () if self.origin is None else (self.origin,)
 
     def reshaped(self) -> Tensor:
         """The same numbers in another shape."""
@@ -107,6 +125,7 @@ class Frame:
     def __init__(self, module: Module, outer: Frame | None = None) -> None:
         self.module = module
         self.outer = outer
+        self.number = next_number()
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
         self.stars: list[Deferred] = []
@@ -165,10 +184,12 @@ class Instance(Value):
     Args:
         type: its class.
         generic: whether it stands for every object of the class.
+        number: greater than those of objects made before.
     """
 
     type: ClassValue
     generic: bool = False
+    number: int = field(default_factory=next_number)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -188,12 +209,14 @@ class Layer(Value):
         site: where it is made.
         arguments: its positional arguments.
         keywords: its arguments by name.
+        number: greater than those of objects made before.
     """
 
     name: str
     site: Site
     arguments: tuple[Value, ...] = ()
     keywords: Mapping[str, Value] = field(default_factory=dict)
+    number: int = field(default_factory=next_number)
 
     def argument(self, position: int, name: str) -> Value | None:
         """The argument at a position or of a name; None where it is left out."""
@@ -209,10 +232,12 @@ class Container(Value):
     Args:
         flavour: ``list``, ``tuple``, ``dict``, ``sequential``, ``modules`` or ``module-dict``.
         site: where it is made.
+        number: greater than those of objects made before.
     """
 
     flavour: str
     site: Site | None = None
+    number: int = field(default_factory=next_number)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

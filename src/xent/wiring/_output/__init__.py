@@ -7,7 +7,7 @@ from collections.abc import Callable
 from xent.wiring._check import Report
 from xent.wiring._output._full import full
 from xent.wiring._output._lines import concise, github
-from xent.wiring._output._machine import as_json, json_lines, junit, sarif
+from xent.wiring._output._machine import as_json, gitlab, json_lines, junit, sarif
 
 FORMATS: dict[str, Callable[[Report], str]] = {
     "full": full,
@@ -15,6 +15,7 @@ FORMATS: dict[str, Callable[[Report], str]] = {
     "json": as_json,
     "json-lines": json_lines,
     "github": github,
+    "gitlab": gitlab,
     "sarif": sarif,
     "junit": junit,
 }

@@ -24,6 +24,9 @@ def full(report: Report) -> str:
 def _one(finding: Finding, texts: tuple[tuple[str, bytes], ...]) -> str:
     head = f"{finding.code} {finding.name} ({finding.level})"
     lines = [head, f"  {printable(finding.message)}"]
+    if finding.fix is not None:
+        unsafe = "" if finding.fix.safe else " (unsafe)"
+        lines.append(f"  Fix: {printable(finding.fix.title)}{unsafe}")
     marks = [
         (finding.place, finding.label),
         *((item.place, item.words) for item in finding.related),
@@ -57,12 +60,12 @@ def _frame(
 
 
 def _source(path: str, text: bytes | None) -> Source | None:
-    return _read(path) if text is None else lines_of(path, text)
+    try:
+        return _read(path) if text is None else lines_of(path, text)
+    except UnreadableError:
+        return None
 
 
 @cache
-def _read(path: str) -> Source | None:
-    try:
-        return lines_of(path, read_bytes(Path(path)))
-    except UnreadableError:
-        return None
+def _read(path: str) -> Source:
+    return lines_of(path, read_bytes(Path(path)))

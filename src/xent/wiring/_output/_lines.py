@@ -52,6 +52,7 @@ def github(report: Report) -> str:
 
 
 def _data(text: str) -> str:
+    text = "".join(letter if letter in "\r\n" else printable(letter) for letter in text)
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

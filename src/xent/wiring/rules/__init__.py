@@ -10,10 +10,15 @@ from xent.wiring.rules import (
     _evaluation,
     _outputs,
     _scales,
+    _shapes_and_targets,
     _suppressions,
+    _symptoms_of_training,
 )
 
-_FAMILIES = (_activations, _scales, _outputs, _axes, _evaluation, _by_hand, _suppressions)
+_FAMILIES = (
+    _activations, _scales, _outputs, _axes, _shapes_and_targets, _evaluation, _by_hand,
+    _symptoms_of_training, _suppressions,
+)  # fmt: skip
 
 RULES: dict[str, Rule] = {
     rule.code: rule

@@ -11,7 +11,9 @@ from xent.wiring._kinds import Kind
 from xent.wiring._losses import LOGITS
 from xent.wiring._producers import Effect
 from xent.wiring._record import Record
-from xent.wiring._rule import Fault, Rule, fault
+from xent.wiring._repairs_activations import remove_input_activation, remove_outer_or_inner
+from xent.wiring._repairs_losses import drop_one_log_softmax
+from xent.wiring._rule import BOTH, Fault, Repair, Rule, fault
 
 
 def _into(
@@ -123,6 +125,13 @@ def step(x, y):
         _into((Kind.SOFTMAX,), _softmax_message, of_rows=True),
         "A softmax in attention, in a second output or after the loss is not meant; only one whose "
         "result reaches the loss is. Probabilities as the target are right.",
+        repair=Repair(
+            "Takes the softmax away, or gives the loss what the softmax was applied to. "
+            "What the code returns may change.",
+            "unsafe",
+            remove_input_activation,
+        ),
+        found_in=BOTH,
     ),
     Rule(
         "XE102",
@@ -146,6 +155,14 @@ def step(model, x, y):
     return F.nll_loss(F.log_softmax(model(x), dim=1), y)
 """,
         _into((Kind.LOG_SOFTMAX,), _log_softmax_message, of_rows=True),
+        repair=Repair(
+            "Takes away the log_softmax in the argument, or uses NLLLoss. Safe where the "
+            "axis is 1 and, for NLLLoss, the target is known to be class indices and the "
+            "loss object is used nowhere else.",
+            "safe or unsafe",
+            drop_one_log_softmax,
+        ),
+        found_in=BOTH,
     ),
     Rule(
         "XE103",
@@ -170,6 +187,13 @@ def step(model, x, y):
     return F.cross_entropy(model(x), y)
 """,
         _into((Kind.SIGMOID, Kind.LOG_SIGMOID), _sigmoid_message, of_rows=True),
+        repair=Repair(
+            "Takes the sigmoid away, or gives the loss what it was applied to. What the "
+            "code returns may change.",
+            "unsafe",
+            remove_input_activation,
+        ),
+        found_in=BOTH,
     ),
     Rule(
         "XE104",
@@ -198,6 +222,13 @@ def step(model, x, y):
     return criterion(model(x), y)
 """,
         _into((Kind.SIGMOID, Kind.SOFTMAX), _binary_message, of_rows=False),
+        repair=Repair(
+            "Takes the activation away, or gives the loss what it was applied to. What "
+            "the code returns may change.",
+            "unsafe",
+            remove_input_activation,
+        ),
+        found_in=BOTH,
     ),
     Rule(
         "XE109",
@@ -228,6 +259,12 @@ def step(x, y):
 """,
         _into((Kind.ACTIVATED,), _bounded_message, of_rows=None),
         "Activations whose result is scaled afterwards, as in 10 * tanh(x), are left alone.",
+        repair=Repair(
+            "Takes the activation away where it is used for nothing else.",
+            "unsafe",
+            remove_input_activation,
+        ),
+        found_in=BOTH,
     ),
     Rule(
         "XE112",
@@ -252,5 +289,11 @@ def probabilities(model, x):
 """,
         _nested,
         "Softmaxes over different axes are left alone.",
+        repair=Repair(
+            "Takes one of the two away.",
+            "unsafe",
+            remove_outer_or_inner,
+        ),
+        found_in=BOTH,
     ),
 )

@@ -9,7 +9,8 @@ from xent.wiring._finding import NOTE, WARNING
 from xent.wiring._kinds import Kind
 from xent.wiring._producers import Effect
 from xent.wiring._record import Record
-from xent.wiring._rule import Fault, Rule, fault
+from xent.wiring._repairs_formulas import add_axis, change_axis
+from xent.wiring._rule import BOTH, Fault, Repair, Rule, fault
 
 
 def _left_out(record: Record) -> Iterator[Fault]:
@@ -58,6 +59,12 @@ def probabilities(scores):
     return F.softmax(scores, dim=1)
 """,
         _left_out,
+        repair=Repair(
+            "Adds dim=1, or dim=-1 after a linear layer. Safe where the scores are known "
+            "to have two axes.",
+            "safe or unsafe",
+            add_axis,
+        ),
     ),
     Rule(
         "XE206",
@@ -89,5 +96,11 @@ def forward(x):
         _over_samples,
         "Scores of one sample have one axis, so only scores that are known to be of a batch are "
         "meant: after Flatten, view(-1, n) or a batch norm.",
+        repair=Repair(
+            "Makes it axis 1 where the axis is written in the call.",
+            "unsafe",
+            change_axis,
+        ),
+        found_in=BOTH,
     ),
 )

@@ -9,11 +9,14 @@ from xent.wiring._finding import NOTE
 from xent.wiring._kinds import Kind
 from xent.wiring._producers import Effect
 from xent.wiring._record import Record
-from xent.wiring._rule import Fault, Rule, fault
+from xent.wiring._repairs_formulas import use_log_softmax, use_logsigmoid, use_logsumexp
+from xent.wiring._rule import Fault, Repair, Rule, fault
 from xent.wiring._values import Tensor
 
 
 def _of_softmax(tensor: Tensor) -> bool:
+    if tensor.operation == "gumbel_softmax":  # its noise is in no fused function
+        return False
     return tensor.kind is Kind.SOFTMAX or (
         tensor.kind is Kind.SIGMOID and "softmax" in tensor.operation
     )
@@ -32,8 +35,8 @@ def _log_softmax(record: Record) -> Iterator[Fault]:
         if _of_softmax(event.input):
             yield _at(
                 event,
-                "log ({here}) of softmax ({0}) is -inf where a probability rounds to 0. Use "
-                "log_softmax.",
+                "log ({here}) of softmax ({0}) is -inf where a probability rounds to 0, or wrong "
+                "there if a small number is added. Use log_softmax.",
             )
 
 
@@ -46,13 +49,21 @@ def _log_sigmoid(record: Record) -> Iterator[Fault]:
             )  # fmt: skip
             yield _at(
                 event,
-                f"log ({{here}}) of {inside} ({{0}}) is -inf where it rounds to 0. Use {instead}.",
+                f"log ({{here}}) of {inside} ({{0}}) is -inf where it rounds to 0, or wrong "
+                f"there if a small number is added. Use {instead}.",
             )
+
+
+def _is_bounded(summed: Tensor) -> bool:
+    """Whether the greatest number is subtracted first, or the exponentials are of logarithms."""
+    exponential = summed.before
+    given = None if exponential is None else exponential.before
+    return given is not None and given.operation in ("difference", "logarithm")
 
 
 def _logsumexp(record: Record) -> Iterator[Fault]:
     for event in _logs(record):
-        if event.input.kind is Kind.SUM_OF_EXPONENTIALS:
+        if event.input.kind is Kind.SUM_OF_EXPONENTIALS and not _is_bounded(event.input):
             yield _at(
                 event,
                 "log ({here}) of a sum ({0}) of exponentials is inf where one of them overflows. "
@@ -83,6 +94,11 @@ def log_probabilities(scores):
     return torch.log_softmax(scores, dim=1)
 """,
         _log_softmax,
+        repair=Repair(
+            "Uses log_softmax, which gives other numbers where the softmax underflows.",
+            "unsafe",
+            use_log_softmax,
+        ),
     ),
     Rule(
         "XE502",
@@ -106,6 +122,11 @@ def log_probability(score):
     return F.logsigmoid(score)
 """,
         _log_sigmoid,
+        repair=Repair(
+            "Uses logsigmoid: the same numbers to rounding, and finite ones where they were not.",
+            "safe",
+            use_logsigmoid,
+        ),
     ),
     Rule(
         "XE503",
@@ -128,5 +149,10 @@ def normaliser(scores):
     return torch.logsumexp(scores, dim=1)
 """,
         _logsumexp,
+        repair=Repair(
+            "Uses logsumexp: the same numbers to rounding, and finite ones where they were not.",
+            "safe",
+            use_logsumexp,
+        ),
     ),
 )

@@ -11,7 +11,9 @@ from xent.wiring._losses import LOGITS
 from xent.wiring._places import Site
 from xent.wiring._producers import Effect
 from xent.wiring._record import Record
-from xent.wiring._rule import Fault, Rule, fault
+from xent.wiring._repairs_activations import remove_input_activation
+from xent.wiring._repairs_evaluation import apply_link, compare_with_zero, to_sigmoid, to_softmax
+from xent.wiring._rule import BOTH, Fault, Repair, Rule, fault
 from xent.wiring._values import Tensor
 
 
@@ -222,6 +224,11 @@ def validate(x, y):
     return criterion(model(x), y)
 """,
         _mismatch,
+        repair=Repair(
+            "Takes the activation away, or gives the loss what it was applied to.",
+            "unsafe",
+            remove_input_activation,
+        ),
     ),
     Rule(
         "XE301",
@@ -263,6 +270,12 @@ def predict(x):
     return torch.softmax(model(x), dim=1)
 """,
         _sigmoid_on_softmax,
+        repair=Repair(
+            "Uses softmax over the classes.",
+            "unsafe",
+            to_softmax,
+        ),
+        found_in=BOTH,
     ),
     Rule(
         "XE302",
@@ -301,6 +314,11 @@ def predict(x):
 """,
         _threshold,
         "Only outputs that a loss on logits was given too are meant: others may be regressions.",
+        repair=Repair(
+            "Compares with 0 in place of 0.5 where the loss was binary cross-entropy with logits.",
+            "unsafe",
+            compare_with_zero,
+        ),
     ),
     Rule(
         "XE303",
@@ -340,6 +358,12 @@ def predict(x):
     return torch.sigmoid(model(x))
 """,
         _softmax_on_multilabel,
+        repair=Repair(
+            "Uses sigmoid.",
+            "unsafe",
+            to_sigmoid,
+        ),
+        found_in=BOTH,
     ),
     Rule(
         "XE304",
@@ -369,5 +393,11 @@ def evaluate(x, y):
     return log_loss(y, model(x).softmax(dim=1).detach().numpy())
 """,
         _not_probabilities,
+        repair=Repair(
+            "Applies the link that belongs to the loss, where the code shows a tensor.",
+            "unsafe",
+            apply_link,
+        ),
+        found_in=BOTH,
     ),
 )

@@ -10,7 +10,7 @@ from xent.wiring._kinds import Kind
 from xent.wiring._losses import LOGITS
 from xent.wiring._producers import Effect
 from xent.wiring._record import Record
-from xent.wiring._rule import Fault, Rule, fault
+from xent.wiring._rule import BOTH, Fault, Rule, fault
 from xent.wiring._values import Container, Instance, Tensor
 
 
@@ -96,6 +96,7 @@ def step(x, y):
     return F.binary_cross_entropy_with_logits(model(x).squeeze(-1), y)
 """,
         _single_loss,
+        found_in=BOTH,
     ),
     Rule(
         "XE305",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xent.wiring._events import LossCall
-from xent.wiring._finding import ERROR, NOTE
+from xent.wiring._events import Event, LossCall
+from xent.wiring._finding import ERROR, NOTE, Fix
 from xent.wiring._kinds import Kind
 from xent.wiring._record import Record
-from xent.wiring._rule import Fault, Rule, fault
+from xent.wiring._repairs_log_softmax import to_log_softmax
+from xent.wiring._repairs_losses import add_log_target, other_loss
+from xent.wiring._rule import BOTH, Fault, Repair, Rule, fault
 from xent.wiring._values import NOTHING, Constant, Tensor
 
 
@@ -91,6 +93,15 @@ def _divergence(record: Record) -> Iterator[Fault]:
             yield fault(event, message, event.label, (target.origin, target.operation))
 
 
+def _repaired_divergence(record: Record, event: Event) -> Fix | None:
+    if not isinstance(event, LossCall):
+        return None
+    log_target = isinstance(event.target, Tensor) and event.target.kind is Kind.LOG_SOFTMAX
+    if log_target and event.input.kind is Kind.SOFTMAX:
+        return None  # the arguments are in the wrong order
+    return add_log_target(record, event) if log_target else to_log_softmax(record, event)
+
+
 RULES = (
     Rule(
         "XE105",
@@ -123,6 +134,13 @@ def step(x, y):
         _logits_into_bce,
         "Only what comes straight from such a layer is meant: after an activation, a clamp or code "
         "that can't be read the scale is not known.",
+        repair=Repair(
+            "Uses BCEWithLogitsLoss. What the model returns stays a logit, so thresholds "
+            "and scores elsewhere must know.",
+            "unsafe",
+            other_loss("binary_cross_entropy_with_logits"),
+        ),
+        found_in=BOTH,
     ),
     Rule(
         "XE106",
@@ -148,6 +166,12 @@ def step(model, x, y):
         _probabilities_into_nll,
         'With reduction="none", or negated at once, the loss is used to pick out the probability '
         "of the target, which is right.",
+        repair=Repair(
+            "Turns softmax into log_softmax. What the code returns may change.",
+            "unsafe",
+            to_log_softmax,
+        ),
+        found_in=BOTH,
     ),
     Rule(
         "XE107",
@@ -178,6 +202,12 @@ def step(x, y):
     return F.cross_entropy(model(x), y)
 """,
         _logits_into_nll,
+        repair=Repair(
+            "Uses CrossEntropyLoss.",
+            "unsafe",
+            other_loss("cross_entropy"),
+        ),
+        found_in=BOTH,
     ),
     Rule(
         "XE108",
@@ -203,6 +233,7 @@ def step(model, x, y):
 """,
         _softmax_into_bce,
         "One column of a softmax is the probability of one class and is left alone.",
+        found_in=BOTH,
     ),
     Rule(
         "XE111",
@@ -227,5 +258,11 @@ def distil(student, teacher):
     return F.kl_div(F.log_softmax(student, dim=1), F.softmax(teacher, dim=1), reduction="batchmean")
 """,
         _divergence,
+        repair=Repair(
+            "Turns softmax into log_softmax, or adds log_target=True for the target.",
+            "unsafe",
+            _repaired_divergence,
+        ),
+        found_in=BOTH,
     ),
 )

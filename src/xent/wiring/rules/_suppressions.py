@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xent.wiring._finding import WARNING
-from xent.wiring._rule import Rule
+from xent.wiring._rule import Repair, Rule
 
 UNUSED = Rule(
     "XE001",
@@ -27,5 +27,10 @@ def step(model, x, y):
 """,
     lambda record: iter(()),
     "Only comments that name codes of xent are looked at; a bare noqa may be for other tools.",
+    repair=Repair(
+        "Takes the code out, and the comment if nothing is left of it.",
+        "safe",
+        lambda record, event: None,
+    ),
 )
 RULES = (UNUSED,)
