@@ -28,6 +28,7 @@ _ENDS = (
 _PAIRS = (
     (b"igmoid", (b".log(", b".eval()", b"no_grad", b"predict")),
     (b"exp(", (b".log(",)),
+    (b".backward(", (b"loss", b"Loss", b"objective")),  # made in a file that is imported
 )
 # What trains with a model and a loss that come from other files; those import torch.
 _TRAINS = (b"riterion", b"loss_fn", b"loss_func", b".backward(")
