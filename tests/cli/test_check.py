@@ -186,11 +186,13 @@ def test_rule() -> None:
     rule = RULES["XE101"]
     assert ended.code == 0
     assert ended.out.startswith("XE101 softmax-into-cross-entropy (error)\n\n")
-    for text in (rule.what, rule.why, rule.limits):
-        assert text in ended.out
+    paragraphs = [" ".join(part.split()) for part in ended.out.split("\n\n")]
     assert rule.repair is not None
-    assert f"Fix (unsafe): {rule.repair.words}\n" in ended.out
+    fix = f"Fix (unsafe): {rule.repair.words}"
+    assert {rule.what, rule.why, rule.limits, fix} <= set(paragraphs)
+    assert max(len(line) for line in ended.out.splitlines()) <= 100
     assert xent("rule", "softmax-into-cross-entropy").out == ended.out
+    assert xent("rule", "xe101").out == ended.out
     assert "Fix" not in xent("rule", "XE110").out
 
 
@@ -199,11 +201,45 @@ def test_rules_are_listed() -> None:
     assert [line.split()[0] for line in lines] == list(RULES)
 
 
-def test_a_rule_that_there_is_not() -> None:
-    ended = xent("rule", "XE1O1")
+def test_text_is_as_wide_as_the_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns, widest in {"60": 60, "1000": 100, "5": 40}.items():
+        monkeypatch.setenv("COLUMNS", columns)
+        text = xent("rule", "XE101").out.partition("Example:")[0]
+        assert widest - 15 < max(len(line) for line in text.splitlines()) <= widest
+        message = xent("check", "fault.py", "--no-cache").out.splitlines()[1]
+        assert widest - 15 < len(message) <= widest
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="has no pseudo-terminals")
+def test_colors_on_a_terminal_only(folder: Path) -> None:
+    def shown(**environment: str) -> str:
+        ours, theirs = os.openpty()
+        ended = subprocess.run(
+            [sys.executable, "-m", "xent", "check", "fault.py", "--no-cache"], stdout=theirs,
+            env=os.environ | {"TERM": "xterm", "NO_COLOR": ""} | environment, check=False,
+        )  # fmt: skip
+        os.close(theirs)
+        text = os.read(ours, 10_000).decode()
+        os.close(ours)
+        assert ended.returncode == 1
+        return text
+
+    assert shown().startswith("\x1b[31mXE101 softmax-into-cross-entropy\x1b[0m (error)\r\n")
+    assert "\x1b" not in shown(NO_COLOR="1") + shown(TERM="dumb") + xent("check", "fault.py").out
+
+
+@pytest.mark.parametrize(
+    ("rule", "repair"),
+    [
+        ("XE1O1", "xent rule lists them."),
+        ("softmax-in-cross-entropy", "Did you mean softmax-into-cross-entropy?"),
+    ],
+)
+def test_a_rule_that_there_is_not(rule: str, repair: str) -> None:
+    ended = xent("rule", rule)
     assert ended.code == 2
-    assert ended.err.startswith(
-        "Error: rule: RULE must be the code or name of a rule; got 'XE1O1'."
+    assert ended.err == (
+        f"Error: rule: RULE must be the code or name of a rule; got {rule!r}. {repair}\n"
     )
 
 

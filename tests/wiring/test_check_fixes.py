@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -118,6 +120,31 @@ def test_repairs_are_documented(rule: object) -> None:
     assert repair.words.endswith(".")
 
 
+FORMS = {
+    "line ends": lambda code: code.replace("\n", "\r\n"),
+    "a byte order mark": lambda code: f"\ufeff{code}",
+    "tabs": lambda code: re.sub(r"(?m)^( {4})+", lambda m: "\t" * (len(m[0]) // 4), code),
+    "one block": lambda code: "if True:\n" + textwrap.indent(code, "    "),
+    "a last line without end": lambda code: code.rstrip("\n"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_how_a_file_is_written_makes_no_difference(form: str) -> None:
+    write, count = FORMS[form], 0
+    for sample in FAULTY:
+        ((name, code), *more) = sample.files
+        if more or not name.endswith(".py") or "\n#" in code:
+            continue
+        fixed = fix_text(code.encode(), name, select=["ALL"], unsafe=True)
+        if fixed.changes:
+            count += 1
+            again = fix_text(write(code).encode(), name, select=["ALL"], unsafe=True)
+            after = fixed.changes[0].after.decode()
+            assert again.changes[0].after.decode() == write(after), sample.name
+    assert count > 90
+
+
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
 GOLDEN = {
     "an argument": (
@@ -199,6 +226,44 @@ def test_what_an_activation_becomes(name: str) -> None:
     fixed = fix_text(f"{HEAD}{before}\n".encode(), select=["XE1"], unsafe=True)
     texts = [change.after.decode() for change in fixed.changes]
     assert texts == ([] if after is None else [f"{HEAD}{after}\n"])
+
+
+IN_PLACE = ["z.sigmoid_()", "torch.sigmoid_(z)", "torch.sigmoid(z, out=z)"]
+
+
+@pytest.mark.parametrize("call", [*IN_PLACE, "z = torch.sigmoid(z)"])
+def test_what_changes_its_input_is_not_replaced_by_what_does_not(call: str) -> None:
+    code = f"""{HEAD}net = nn.Linear(8, 4)
+def train(x, y):
+    return F.cross_entropy(net(x), y)
+def predict(x):
+    z = net(x)
+    {call}
+    return z
+"""
+    fixed = fix_text(code.encode(), select=["XE301"], unsafe=True)
+    assert bool(fixed.report.findings) == (call in IN_PLACE)
+    assert bool(fixed.changes) == (call not in IN_PLACE)
+
+
+APART = {
+    "net.train()": False,
+    "def scores(x): return net[:-1](x)": True,
+    "n = len(net)": True,
+    "for layer in net: print(layer)": True,
+    "kinds = [type(layer) for layer in net]": True,
+    "linear, last = [*net]": True,
+    "body = nn.Sequential(*list(net.children())[:-1])": True,
+}
+
+
+@pytest.mark.parametrize("use", APART)
+def test_a_layer_stays_as_another_where_layers_are_counted(use: str) -> None:
+    code = f"{HEAD}net = nn.Sequential(nn.Linear(2, 3), nn.Softmax(1))\n{use}\n"
+    code += "F.cross_entropy(net(x), y)\n"
+    (change,) = fix_text(code.encode(), unsafe=True).changes
+    after = ", nn.Identity()" if APART[use] else ""
+    assert change.after.decode() == code.replace(", nn.Softmax(1)", after)
 
 
 NAMES = {
@@ -351,7 +416,10 @@ SUPPRESSIONS = {
     "x = 1  # xent: ignore[softmax-into-cross-entropy]": "x = 1",
     "x = 1  # xent: ignore": "x = 1",
     "# xent: ignore-file[XE3]": "",
+    "x = 1  # xent: ignore[ XE101 , XE102 ]": "x = 1",
     "x = 1  # noqa: XE101 because of it": None,
+    "x = 1  # xent: ignore[XE101] so  # type: ignore": None,
+    "x = 1  # xent: ignore[XE101, XE102] so  # type: ignore": None,
     "x = 1  # the first  # noqa: XE101": None,
 }
 

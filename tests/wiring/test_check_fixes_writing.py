@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from xent.wiring._writing import UnwritableError, write
 FAULT = "import torch.nn.functional as F\nloss = F.nll_loss(F.softmax(z, dim=1), y)\n"
 REPAIRED = FAULT.replace("F.softmax", "F.log_softmax")
 CLEAN = "import torch\n"
+Binary = pytest.CaptureFixture[bytes]
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +149,22 @@ def test_read_only_files_are_named_and_the_others_done(
     assert run(".", "--fix", "--unsafe-fixes") == 2
     assert (folder / "a.py").read_text() == FAULT
     assert (folder / "b.py").read_text() == REPAIRED
-    assert "Not written: a.py: it is read-only.\n" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert shown.err == (
+        "Not written: a.py: it is read-only.\n"
+        "1 error in 2 files. 1 fixable with --fix --unsafe-fixes.\n"
+    )
+    assert shown.out.startswith("XE106 probabilities-into-nll (error)\n")
+
+
+def test_a_file_of_two_names_is_repaired_once(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "a.py").write_text(FAULT)
+    (folder / "b.py").symlink_to("a.py")
+    assert run(".", "--fix", "--unsafe-fixes") == 0
+    assert (folder / "a.py").read_text() == REPAIRED
+    assert capsys.readouterr().err == "2 findings fixed.\nNothing found in 2 files.\n"
 
 
 def test_a_file_that_changes_meanwhile_is_left_alone(folder: Path) -> None:
@@ -283,6 +301,34 @@ def test_only_the_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert shown.err == "1 finding would be fixed in 1 file.\n"
     assert run(".", "--diff", "--fix", "--unsafe-fixes", "--exit-zero") == 0
     assert (folder / "a.py").read_text() == FAULT
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="applies the patch by git")
+def test_the_difference_in_a_pipe_is_a_patch(folder: Path, capfdbinary: Binary) -> None:
+    """With line ends, letters that can't be shown, encodings and notebooks as they are."""
+    code = f"# a\u00a0b \u202e\x0c\n{FAULT}s = 'é'  # \x0b \x85\n"
+    texts = {
+        "a.py": FAULT,
+        "with blanks.py": code,
+        "end.py": FAULT.rstrip("\n"),
+        "lines.py": code.replace("\n", "\r\n"),
+        "old.py": FAULT.replace("\n", "\r"),
+        "book.ipynb": json.dumps(notebook(SOURCES[2]), indent=1),
+    }
+    data = {name: text.encode() for name, text in texts.items()}
+    data["latin.py"] = f"# coding: latin-1\n{FAULT}s = 'é'\n".encode("latin-1")
+    for name, before in data.items():
+        (folder / name).write_bytes(before)
+    assert run(".", "--diff", "--unsafe-fixes") == 1
+    patch = capfdbinary.readouterr().out
+    git = ["git", "apply", "-p0", "--whitespace=nowarn"]
+    subprocess.run(git, input=patch, check=True)
+    patched = {name: (folder / name).read_bytes() for name in data}
+    assert all(patched[name] != before for name, before in data.items())
+    for name, before in data.items():
+        (folder / name).write_bytes(before)
+    assert run(".", "--fix", "--unsafe-fixes") == 0
+    assert {name: (folder / name).read_bytes() for name in data} == patched
 
 
 def test_safe_and_unsafe(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

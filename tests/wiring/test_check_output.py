@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from xent.wiring import check_paths
-from xent.wiring._output import FORMATS
+from xent.wiring import check_paths, check_text
+from xent.wiring._output import FORMATS, full
 
 MODEL = """import torch
 
@@ -49,9 +50,9 @@ def shown(name: str) -> str:
 def test_full(folder: Path) -> None:
     assert shown("full") == (
         "XE101 softmax-into-cross-entropy (error)\n"
-        "  softmax (cell 2 line 2) reaches cross_entropy (line 1), which applies log_softmax "
-        "itself: the loss can't go below ln(1 + (C - 1)/e) for C classes, and gradients are weak. "
-        "Give it the logits.\n"
+        "  softmax (cell 2 line 2) reaches cross_entropy (cell 3 line 1), which applies "
+        "log_softmax itself:\n  the loss can't go below ln(1 + (C - 1)/e) for C classes, and "
+        "gradients are weak. Give it the\n  logits.\n"
         "  Fix: Remove softmax (unsafe)\n"
         " --> book.ipynb:cell 2:2:5\n"
         "2 | p = z.softmax(1)\n"
@@ -62,8 +63,8 @@ def test_full(folder: Path) -> None:
         "\n"
         "XE101 softmax-into-cross-entropy (error)\n"
         "  softmax (model.py:9) reaches CrossEntropyLoss (line 5), which applies log_softmax "
-        "itself: the loss can't go below 0.74 for 4 classes, and gradients are weak. Give it the "
-        "logits.\n"
+        "itself: the loss\n  can't go below 0.74 for 4 classes, and gradients are weak. Give it "
+        "the logits.\n"
         "  Fix: Remove softmax (unsafe)\n"
         " --> model.py:9:16\n"
         "9 |         return torch.softmax(self.fc(x), dim=1)\n"
@@ -72,6 +73,43 @@ def test_full(folder: Path) -> None:
         "5 | loss = torch.nn.CrossEntropyLoss()(net(x), y)\n"
         "  |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ CrossEntropyLoss\n"
     )
+
+
+def test_long_lines_are_cut_around_what_is_marked(tmp_path: Path) -> None:
+    call = "F.cross_entropy(z.softmax(1), y)"
+    rest = ", ".join(["one"] * 50)
+    lines = [f"a = {call}, {rest}", f"b = {rest}, {call}, {rest}", f"c = {rest}, {call}"]
+    code = "import torch.nn.functional as F\n" + "\n".join(lines)
+    report = check_text(code, "a.py")
+    for width in (40, 60, 100, 1000):
+        text = full(report, width)
+        assert all(len(line) <= width or "^" in line for line in text.splitlines())
+        shown = [line for line in text.splitlines() if " | " in line]
+        for number, line in enumerate(shown):
+            if line.lstrip().startswith("| "):
+                code_line = next(each for each in shown[number::-1] if each[0].isdigit())
+                start, end = line.index("^"), line.rindex("^") + 1
+                marked = code_line[start:end].removesuffix("...")
+                whole = call if line.endswith("cross_entropy") else "z.softmax(1)"
+                assert whole.startswith(marked)
+                assert len(marked) >= min(len(whole), width // 2)
+
+
+def test_colors(folder: Path) -> None:
+    report = check_paths(["."])
+    text = full(report, in_color=True)
+    first, *_ = text.splitlines()
+    assert first == "\x1b[31mXE101 softmax-into-cross-entropy\x1b[0m (error)"
+    assert "  |     \x1b[31m^^^^^^^^^^^^ softmax\x1b[0m\n" in text
+    assert re.sub(r"\x1b\[\d+m", "", text) == full(report)
+
+
+def test_marks_stand_below_what_they_mark_after_letters_that_cannot_be_shown() -> None:
+    code = "import torch.nn.functional as F\nx = '\u202e\x1b', F.nll_loss(z.softmax(1), y)\n"
+    lines = full(check_text(code, "a.py")).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("2 |"))
+    assert lines[at].index("z.softmax") == lines[at + 2].index("^")
+    assert lines[at].startswith("2 | x = '\\u202e\\x1b', F.nll_loss")
 
 
 def test_concise(folder: Path) -> None:
@@ -211,6 +249,16 @@ def test_fingerprints_survive_a_move(folder: Path) -> None:
     before = fingerprints()
     (folder / "train.py").write_text("# moved\n\n" + TRAIN)
     assert fingerprints() == before
+
+
+def test_code_hosts_are_told_paths_from_the_folder_of_the_repository(folder: Path) -> None:
+    known = [r'"(?:uri|path)": "(.*)"', r'"(?:fingerprint|xentFinding/v1)": "(.*)"']
+    for name in ("sarif", "gitlab"):
+        there, here = (FORMATS[name](check_paths([each])) for each in (folder, "."))
+        for pattern in known:
+            found = re.findall(pattern, there)
+            assert found
+            assert found == re.findall(pattern, here)
 
 
 def test_junit(folder: Path) -> None:

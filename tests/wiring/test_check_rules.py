@@ -97,3 +97,26 @@ implicit(u), implicit(v)
         ("XE205", 8),
     ]
     assert [item.words for item in found[0].related] == ["softmax", "called from here"]
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "repair"),
+    [("net(x)", "logits", "softmax or sigmoid"),
+     ("F.log_softmax(net(x), dim=1)", "log-probabilities", "exp")],
+)  # fmt: skip
+def test_the_repair_belongs_to_the_scale(value: str, scale: str, repair: str) -> None:
+    code = f"""
+import torch.nn as nn
+import torch.nn.functional as F
+from sklearn.metrics import log_loss
+net = nn.Linear(8, 4)
+def predict_proba(x):
+    return {value}
+def score(x, y):
+    return log_loss(y, {value})
+"""
+    first, second = (finding.message for finding in check_text(code, select=["XE304"]).findings)
+    assert first.startswith(f"predict_proba returns {scale} (line 7) from ")
+    assert second.startswith(f"{scale.capitalize()} from ")
+    assert first.endswith(f". Use {repair} first.")
+    assert second.endswith(f"as probabilities. Use {repair} first.")

@@ -169,14 +169,14 @@ def test_the_messages_name_both_ends(tmp_path: Path) -> None:
     )
     assert sigmoid.place.cell == score.place.cell == 3
     assert sigmoid.message == (
-        "sigmoid (line 28) of logits (cell 5 line 9) that are trained with CrossEntropyLoss "
-        "(cell 5 line 13): the results don't sum to 1 over the classes and aren't its "
-        "probabilities. Use softmax."
+        "sigmoid (cell 3 line 28) of logits (cell 5 line 9) that are trained with "
+        "CrossEntropyLoss (cell 5 line 13): the results don't sum to 1 over the classes and "
+        "aren't its probabilities. Use softmax."
     )
     assert score.message == (
-        "log_loss (line 7) scores sigmoid (line 28) of the outputs, but CrossEntropyLoss (cell 5 "
-        "line 13) was minimised, whose probabilities are their softmax: the loss scored is not "
-        "the loss minimised."
+        "log_loss (cell 3 line 7) scores sigmoid (cell 3 line 28) of the outputs, but "
+        "CrossEntropyLoss (cell 5 line 13) was minimised, whose probabilities are their "
+        "softmax: the loss scored is not the loss minimised."
     )
 
 

@@ -70,8 +70,23 @@ def test_unused_ones_are_reported_each() -> None:
         ("XE001", 3, "warning"),
     ]
     assert report.findings[0].message == (
-        "There is no finding of XE502 to suppress here. Remove the comment."
+        "There is no finding of XE502 to suppress here. Take XE502 out of the comment."
     )
+    assert report.findings[1].message == "There is no finding to suppress here. Remove the comment."
+
+
+@pytest.mark.parametrize(
+    ("comment", "repair"),
+    [
+        ("# noqa: XE502", "Remove the comment."),
+        ("# xent: ignore[XE502] not known yet", "Remove the comment."),
+        ("# noqa: E501, XE502", "Take XE502 out of the comment."),
+        ("# xent: ignore[XE502, nested-softmax]", "Take XE502 out of the comment."),
+    ],
+)
+def test_what_to_do_with_an_unused_one(comment: str, repair: str) -> None:
+    first, *_ = check_text(f"x = 1  {comment}\n").findings
+    assert first.message == f"There is no finding of XE502 to suppress here. {repair}"
 
 
 def test_a_note_that_is_not_shown_is_a_use() -> None:

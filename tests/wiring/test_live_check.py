@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
 import xent
@@ -121,12 +123,42 @@ def test_other_arguments_are_refused() -> None:
         xent.check("nll_loss", [[0.1]], TARGET)
     with pytest.raises(xent.InputError, match="one of 'warn', 'raise', 'report'; got 'error'"):
         xent.check("nll_loss", LOGITS, TARGET, mode="error")  # type: ignore[arg-type]
-    with pytest.raises(xent.InputError, match="check: most_rows must be a number of at least 1"):
-        xent.check("nll_loss", LOGITS, TARGET, most_rows=0)
+    for rows in (0, 2.5, "all", None, True):
+        with pytest.raises(xent.InputError, match="check: most_rows must be a number of at least"):
+            xent.check("nll_loss", LOGITS, TARGET, most_rows=rows)  # type: ignore[arg-type]
+    words = "check: target must be as long as input, which has shape (4, 3); got shape (3,). Give"
+    with pytest.raises(xent.InputError, match=re.escape(words)):
+        xent.check("log_loss", LOGITS.softmax(1), TARGET[:3])
     with pytest.raises(xent.InputError, match="check: trained_with must be given with outputs"):
         xent.check("log_loss", LOGITS.softmax(1), TARGET, outputs=LOGITS)
     with pytest.raises(xent.ContractError, match="Did you swap input and target"):
         xent.check("cross_entropy", TARGET, LOGITS)
+
+
+def test_arrays_that_torch_does_not_take_as_they_are() -> None:
+    array = LOGITS.softmax(dim=1).numpy()
+    read_only = array.copy()
+    read_only.flags.writeable = False
+    field = np.zeros(4, dtype=[("p", "f4", 3), ("mark", "i1")])
+    field["p"] = array
+    for input in (
+        read_only,
+        field["p"],
+        array[::-1],
+        array.astype(">f4"),
+        array.astype(np.longdouble),
+    ):
+        report = xent.check("cross_entropy", input, TARGET.numpy(), mode="report")
+        assert report.codes == ("XE101",)
+    with pytest.raises(xent.InputError, match="check: target must be a tensor or a NumPy array of "
+                       "numbers; got an array of dtype <U1"):  # fmt: skip
+        xent.check("cross_entropy", array, np.array(list("abca")))
+
+
+def test_tensors_of_several_lengths_are_refused() -> None:
+    nested = torch.nested.nested_tensor(list(LOGITS), layout=torch.jagged)
+    with pytest.raises(xent.InputError, match=r"check: input .* got a nested tensor"):
+        xent.check("cross_entropy", nested, TARGET)
 
 
 # --- what comes out --------------------------------------------------------------------------
@@ -284,6 +316,26 @@ def test_without_values_shapes_are_checked_and_nothing_else(input: torch.Tensor)
     assert any("no values" in each.because for each in report.not_checked)
 
 
+def test_values_inside_of_transforms_are_out_of_reach() -> None:
+    def loss(logits: torch.Tensor) -> torch.Tensor:
+        report = xent.check("cross_entropy", logits, TARGET)
+        assert any("no values" in each.because for each in report.not_checked)
+        return F.cross_entropy(logits, TARGET)
+
+    torch.func.grad(loss)(LOGITS)
+    torch.func.vmap(loss)(torch.stack([LOGITS, LOGITS]))
+    with FakeTensorMode():
+        report = xent.check("cross_entropy", torch.randn(4, 3), torch.zeros(4, dtype=torch.long))
+    assert any("no values" in each.because for each in report.not_checked)
+
+
+def test_a_weight_that_does_not_fit_is_no_loss_that_broadcasts() -> None:
+    loss = nn.BCEWithLogitsLoss(pos_weight=torch.ones(4))
+    (finding,) = xent.check(loss, LOGITS, LOGITS.sigmoid(), mode="report").faults
+    assert finding.code == "XE201"
+    assert finding.evidence == "It has shape (4,)."
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int8])
 def test_class_156_is_no_mark_in_unsigned_dtypes(dtype: torch.dtype) -> None:
     """156 is -100 in eight bits without a sign."""
@@ -309,6 +361,18 @@ def test_the_first_loss_is_that_of_torch() -> None:
     loss = F.cross_entropy(LOGITS, TARGET).item()
     assert any(f"The loss is {loss:.3g}, and guessing costs ln 3 = 1.1" in each.because
                for each in report.checked)  # fmt: skip
+
+
+def test_a_first_loss_with_a_margin_is_neither_right_nor_wrong() -> None:
+    generator = torch.Generator().manual_seed(0)
+    target = torch.arange(32) % 10
+    cosines = F.normalize(torch.randn(32, 10, generator=generator), dim=1)
+    scores = 64 * (cosines - 2 * F.one_hot(target, 10))
+    report = xent.check("cross_entropy", scores, target, initial=True)
+    assert not any("XE604" in each.codes for each in report.checked)
+    (unknown,) = report.not_checked
+    assert unknown.codes == ("XE604", "XE605")
+    assert "lowest score in nearly all rows" in unknown.because
 
 
 def test_a_first_loss_that_was_measured_elsewhere() -> None:

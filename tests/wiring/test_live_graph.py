@@ -84,6 +84,17 @@ def test_a_linear_layer_by_hand_is_a_layer():
     assert why_unknown(torch.ones(2, 3) @ WEIGHT.t() + 0.5) == "add comes before it"
 
 
+def test_a_scaled_layer_is_a_layer():
+    temperature = torch.tensor(0.1, requires_grad=True)
+    assert shown(scores(2) / 0.07) == ("layer", None, ("div",))
+    assert shown(temperature.exp() * scores(2)) == ("layer", None, ("mul",))
+    assert shown(-scores(2)) == ("layer", None, ("neg",))
+    # What is divided by, or by what differs from place to place, may bound it.
+    assert why_unknown(1 / scores(2)) == "mul comes before it"
+    assert why_unknown(scores(2) / scores(2).abs().sum(1, keepdim=True)) == "div comes before it"
+    assert why_unknown(scores(2) * torch.sigmoid(scores(2))) == "mul comes before it"
+
+
 # Each moves the class axis of a softmax over axis 2 of shape (2, 5, 4) to where it is said to be.
 MOVES = {
     "view": (lambda p: p.view(10, 4), 1),

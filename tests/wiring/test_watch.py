@@ -8,6 +8,7 @@ import multiprocessing
 import pickle
 import threading
 import warnings
+import weakref
 from pathlib import Path
 
 import pytest
@@ -404,6 +405,17 @@ def test_a_watch_that_nobody_keeps_ends_as_well():
     train(model)
     assert not hooks_of(model)
     assert not active_modes()
+
+
+def test_a_watch_that_is_kept_for_its_report_keeps_no_model():
+    model = right()
+    alive = weakref.ref(model)
+    with xent.watch(model) as watched:
+        train(model)
+    del model
+    gc.collect()
+    assert alive() is None
+    assert watched.report.batches == 3
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")

@@ -221,6 +221,9 @@ NEAR_MISSES = {
     "policy gradient": (
         linear(), lambda m: -(torch.distributions.Categorical(logits=m(X)).log_prob(Y)
                               * (YES - 0.5)).mean() + 0 * F.cross_entropy(m(X), Y)),
+    "each output against each target": (
+        linear(1),
+        lambda m: (m(X)[:, 0][:, None] - YES).abs().mean() + F.mse_loss(m(X)[:, 0], YES)),
     "accumulation": (linear(), lambda m: F.cross_entropy(m(X[:8]), Y[:8]) / 4),
     "sum": (linear(), lambda m: F.cross_entropy(m(X), Y, reduction="sum")),
 }  # fmt: skip
@@ -298,6 +301,27 @@ def test_evaluation_that_gives_the_loss_another_thing():
     assert "(test_watch_loops.py:" in str(found[0])
 
 
+def test_an_evaluation_after_the_watch_is_not_seen_and_it_is_said():
+    def run(batches):
+        model = linear()
+        with xent.watch(model, mode="report", batches=batches) as watched:
+            for _ in range(4):
+                F.cross_entropy(model(X), Y).backward()
+            with torch.no_grad():
+                F.cross_entropy(F.softmax(model(X), dim=1), Y)
+        return watched.report
+
+    report = run(3)
+    assert report.codes == ()
+    assert any(
+        unknown.codes[0] == "XE113" and "No call of a loss in evaluation" in unknown.because
+        for unknown in report.not_checked
+    )
+    report = run(None)
+    assert report.codes == ("XE113",)
+    assert not any("No call" in unknown.because for unknown in report.not_checked)
+
+
 def test_the_same_fault_in_evaluation_is_no_difference():
     model = linear(CLASSES, nn.Softmax(dim=1))
     with xent.watch(model, mode="report") as watched:
@@ -324,6 +348,20 @@ def test_evaluation_by_another_loss_than_that_of_the_training():
     assert evaluated(lambda z, y: (torch.sigmoid(z), one_hot(y))) == ["XE301"]
     assert evaluated(lambda z, y: (F.softmax(z, dim=1), one_hot(y))) == []
     assert evaluated(lambda z, y: (F.softmax(z, dim=1)[:, 1], y.float())) == []
+    # Of other columns than the classes, another task is evaluated.
+    assert evaluated(lambda z, y: (torch.sigmoid(z[:, [0, 1, 0]]), torch.ones(ROWS, 3))) == []
+
+
+def test_a_difference_that_broadcasts_is_told_in_its_words():
+    model = linear(1)
+    with xent.watch(model, mode="report") as watched:
+        ((model(X) - YES) ** 2).mean().backward()
+    (found,) = watched.report.faults
+    assert str(found) == (
+        "XE201 bce-shape-mismatch: A difference of outputs and targets is taken of unequal "
+        f"shapes. Output has shape ({ROWS}, 1) and target ({ROWS},). They broadcast to ({ROWS}, "
+        f"{ROWS}): each prediction is held against every target. Use output.squeeze(-1)."
+    )
 
 
 def test_a_model_that_gets_no_gradient():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -69,7 +70,7 @@ def command(
 
     PATH is a .py or .ipynb file, or a folder of them; - is standard input. Nothing of it is
     imported or run. Imports are followed inside PATH. What is shown can also be set in
-    [tool.xent.check] of pyproject.toml; a comment # noqa: XE101 silences one line.
+    [tool.xent.check] of pyproject.toml, and for one line by a comment: noqa: XE101.
 
     \b
     Examples:
@@ -129,10 +130,21 @@ def command(
 
 
 def _show(report: Report, output: str, *, statistics: bool, to_stderr: bool) -> None:
-    from xent.wiring._output import FORMATS
+    from xent._text import page_width
+    from xent.wiring._output import FORMATS, full
 
-    text = _counts(report) if statistics else FORMATS[output](report)
+    if statistics:
+        text = _counts(report)
+    elif output == "full":
+        text = full(report, page_width(), in_color=not to_stderr and _has_colors())
+    else:
+        text = FORMATS[output](report)
     click.echo(text, nl=False, err=to_stderr)
+
+
+def _has_colors() -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
 
 
 def _explain(report: Report, *, to_stderr: bool) -> None:

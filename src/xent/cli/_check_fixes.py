@@ -45,12 +45,13 @@ def fixed(
         return outcome.report, not outcome.changes
     if _is_stdin(paths):
         _print_text(outcome.report)
-        written = True
-    else:
-        written = _write(outcome.changes)
-    if written and outcome.count:
+    elif not _write(outcome.changes):
+        from xent.wiring import check_paths
+
+        return check_paths(paths, **selectors), False
+    if outcome.count:
         click.echo(f"{_many(outcome.count, 'finding')} fixed.", err=True)
-    return outcome.report, written
+    return outcome.report, True
 
 
 def _show_changes(changes: Sequence[Change]) -> None:
@@ -128,9 +129,7 @@ def fixable(report: Report, *, unsafe: bool) -> str:
     rest = len(fixes) - safe
     if not fixes:
         return ""
-    if unsafe:
+    if unsafe or not safe:
         return f" {len(fixes)} fixable with --fix --unsafe-fixes."
-    if not safe:
-        return f" {rest} fixable with --fix --unsafe-fixes."
     more = f", {rest} more with --unsafe-fixes" if rest else ""
     return f" {safe} fixable with --fix{more}."

@@ -29,12 +29,14 @@ def command(rule: str | None) -> int:
         for each in RULES.values():
             click.echo(f"{each.code}  {each.level:<7}  {each.name}")
         return 0
-    found = next((each for each in RULES.values() if rule in (each.code, each.name)), None)
+    wanted = rule.casefold()
+    found = next(
+        (each for each in RULES.values() if wanted in (each.code.casefold(), each.name)), None
+    )
     if found is None:
         from difflib import get_close_matches
 
-        known = [word for each in RULES.values() for word in (each.code, each.name)]
-        near = get_close_matches(rule, known, n=1)
+        near = get_close_matches(wanted, [each.name for each in RULES.values()], n=1)
         repair = f"Did you mean {near[0]}?" if near else "xent rule lists them."
         raise InputError("rule: RULE", "the code or name of a rule", repr(rule), repair)
     click.echo(_text(found), nl=False)
@@ -42,13 +44,17 @@ def command(rule: str | None) -> int:
 
 
 def _text(rule: Rule) -> str:
-    parts = [f"{rule.code} {rule.name} ({rule.level})", rule.what, rule.why]
-    if rule.limits:
-        parts.append(rule.limits)
-    parts.append(f"Found by {rule.found_by}.")
+    from xent._text import filled, page_width
+
+    paragraphs = [rule.what, rule.why, rule.limits, f"Found by {rule.found_by}."]
     if rule.repair is not None:
-        parts.append(f"Fix ({rule.repair.safety}): {rule.repair.words}")
-    parts += ["Example:", _indented(rule.example), "Use instead:", _indented(rule.instead)]
+        paragraphs.append(f"Fix ({rule.repair.safety}): {rule.repair.words}")
+    width = page_width()
+    parts = [
+        f"{rule.code} {rule.name} ({rule.level})",
+        *(filled(text, width) for text in paragraphs if text),
+        "Example:", _indented(rule.example), "Use instead:", _indented(rule.instead),
+    ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 

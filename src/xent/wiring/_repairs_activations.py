@@ -18,8 +18,9 @@ from xent.wiring._repairs_forms import (
     is_carried,
     is_used_once,
 )
+from xent.wiring._repairs_names import readings
 from xent.wiring._repairs_uses import logits_at_the_loss, may_change
-from xent.wiring._syntax import end_of, start_of
+from xent.wiring._syntax import Syntax, end_of, start_of
 from xent.wiring._values import Tensor
 
 _GIVES = {
@@ -27,6 +28,7 @@ _GIVES = {
     Effect.SIGMOID: Kind.SIGMOID, Effect.LOG_SIGMOID: Kind.LOG_SIGMOID,
     Effect.ACTIVATED: Kind.ACTIVATED,
 }  # fmt: skip
+_COUNTING = ("len", "list", "tuple", "enumerate", "reversed", "iter", "zip")
 
 
 def remove_input_activation(record: Record, event: Event) -> Fix | None:
@@ -116,7 +118,7 @@ def _layer_removed(found: Activation, *, alone: bool) -> Edit | None:
     parent = code.parents.get(node)
     if isinstance(parent, ast.Call) and code.full_name(parent.func) == "torch.nn.Sequential":
         last = not parent.keywords and len(parent.args) > 1 and parent.args[-1] is node
-        before = parent.args[-2] if last else None
+        before = parent.args[-2] if last and not _is_taken_apart(code, parent) else None
         if before is not None and not isinstance(before, ast.Starred):
             between = code.between(end_of(before), start_of(node))
             if between.strip() == ",":
@@ -125,3 +127,21 @@ def _layer_removed(found: Activation, *, alone: bool) -> Edit | None:
         return None
     name = code.name_of("torch.nn.Identity", node.func)
     return None if name is None else code.replaced(node, f"{name}()")
+
+
+def _is_taken_apart(code: Syntax, made: ast.Call) -> bool:
+    """Whether the file takes layers out of a Sequential, as ``net[:-1]``, or counts them."""
+    parent = code.parents.get(made)
+    if not isinstance(parent, ast.Assign):
+        return isinstance(parent, ast.Subscript | ast.Starred)
+    uses = [(use, code.parents.get(use)) for each in parent.targets for use in readings(code, each)]
+    return any(
+        isinstance(user, ast.Subscript | ast.Starred | ast.For | ast.comprehension)
+        or (isinstance(user, ast.Attribute) and user.attr.endswith("children"))
+        or (isinstance(user, ast.Call) and use in user.args and _counts(user.func))
+        for use, user in uses
+    )
+
+
+def _counts(function: ast.expr) -> bool:
+    return isinstance(function, ast.Name) and function.id in _COUNTING

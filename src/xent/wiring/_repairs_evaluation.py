@@ -62,6 +62,8 @@ def to_sigmoid(record: Record, event: Event) -> Fix | None:
 
 def _relinked(found: Activation, function: str, layer: str, options: str) -> Edit | None:
     code, node = found.code, found.node
+    if code.text(node.func).endswith("_"):
+        return None  # in place: there is no such softmax
     if found.form == MADE:
         name = code.name_of(f"torch.nn.{layer}", node.func)
         return None if name is None else code.replaced(node, f"{name}({options})")

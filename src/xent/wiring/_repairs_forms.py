@@ -37,7 +37,7 @@ class Activation:
 def activation_at(site: Site | None) -> Activation | None:
     """The activation at a site; None where it isn't certain what the call is applied to."""
     found = call_at(site)
-    if found is None:
+    if found is None or any(each.arg == "out" for each in found[1].keywords):
         return None
     code, node = found
     name = code.full_name(node.func)

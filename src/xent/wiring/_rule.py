@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xent.wiring._events import Event
 from xent.wiring._finding import Finding, Fix, Related
@@ -116,5 +116,9 @@ def _related(
 
 
 def _fill(message: str, here: Place, others: list[Place]) -> str:
-    words = [place.words(here) for place in others]
-    return message.format(*words, here=here.words(here))
+    named = [place for number, place in enumerate(others) if f"{{{number}}}" in message]
+    apart = any(place.path == here.path and place.cell != here.cell for place in named)
+    # Of places in several cells each is named with its cell: no cell has the number 0.
+    seen_from = replace(here, cell=0) if apart else here
+    words = [place.words(seen_from) for place in others]
+    return message.format(*words, here=here.words(seen_from))

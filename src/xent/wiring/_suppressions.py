@@ -19,12 +19,13 @@ _NOQA = re.compile(r"#\s*noqa(?:\s*:\s*(?P<codes>[A-Za-z0-9, \-]+))?", re.IGNORE
 _IGNORE = re.compile(r"#\s*xent:\s*ignore(?P<file>-file)?(?:\[(?P<codes>[^\]]*)\])?")
 # Comments that say nothing but codes; the reason that follows an ignore goes with it.
 _ONLY_CODES = re.compile(
-    r"(?P<lead>#\s*noqa\s*:\s*|#\s*xent:\s*ignore(?:-file)?\[)"
+    r"(?P<lead>#\s*noqa\s*:\s*|#\s*xent:\s*ignore(?:-file)?\[\s*)"
     r"(?P<codes>(?:[A-Z]+[0-9]+|[a-z0-9]+(?:-[a-z0-9]+)+)"
-    r"(?:[,\s]+(?:[A-Z]+[0-9]+|[a-z0-9]+(?:-[a-z0-9]+)+))*)(?P<end>\s*\].*)?\s*"
+    r"(?:[,\s]+(?:[A-Z]+[0-9]+|[a-z0-9]+(?:-[a-z0-9]+)+))*)(?P<end>\s*\][^#]*)?\s*"
     r"|#\s*xent:\s*ignore(?:-file)?\s*"
 )
 _CODE = re.compile(r"^XE\d{0,3}$")
+_ANY_CODE = re.compile(r"^[A-Z]+[0-9]+$")
 _NAMES = frozenset(rule.name for rule in RULES.values())
 
 
@@ -39,6 +40,7 @@ class Suppression:
         is_ours: whether it names xent or one of its codes.
         text: what it says, from the # on.
         blanks: the number of blanks before it.
+        is_alone: whether it names one code, or none.
     """
 
     place: Place
@@ -47,6 +49,7 @@ class Suppression:
     is_ours: bool
     text: str = ""
     blanks: int = 0
+    is_alone: bool = True
 
 
 def suppressions(source: Source) -> Iterator[Suppression]:
@@ -85,7 +88,8 @@ def _on_line(source: Source, number: int) -> Iterator[Suppression]:
         text, before = line[column:], line[:column]
         blanks = len(before) - len(before.rstrip()) if before.strip() else 0
         is_ours = bool(ours) or pattern is _IGNORE
-        yield Suppression(place, ours, whole_file, is_ours, text, blanks)
+        is_alone = sum(code in _NAMES or bool(_ANY_CODE.match(code)) for code in codes) < 2
+        yield Suppression(place, ours, whole_file, is_ours, text, blanks, is_alone)
 
 
 def _is_comment(line: str, column: int) -> bool:
@@ -151,7 +155,8 @@ def _unused(comments: list[Suppression], used: set[tuple[Place, str]]) -> Iterat
         for code in comment.codes or ("",):
             if (comment.place, code) not in used:
                 what = f" of {code}" if code else ""
-                message = f"There is no finding{what} to suppress here. Remove the comment."
+                repair = "Remove" if comment.is_alone else f"Take {code} out of"
+                message = f"There is no finding{what} to suppress here. {repair} the comment."
                 yield Finding(
                     comment.place, UNUSED.code, UNUSED.name, UNUSED.level, message, "unused",
                     fix=_without(comment, code),

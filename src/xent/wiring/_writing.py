@@ -33,7 +33,10 @@ def write(path: Path, before: bytes, after: bytes) -> None:
             raise UnwritableError("it is read-only")
         if not os.access(target, os.W_OK):
             raise UnwritableError("no permission to write it")
-        if target.read_bytes() != before:
+        found = target.read_bytes()
+        if found == after:  # by another name of it, or by another run
+            return
+        if found != before:
             raise UnwritableError("it was changed meanwhile")
         _replace(target, after, status)
     except OSError as error:

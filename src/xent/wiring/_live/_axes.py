@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from xent._symptoms import row_sum_tolerance
 from xent.wiring._finding import NOTE
 from xent.wiring._live._chance import chance_of_unit_sums, chance_words, level_by_chance
 from xent.wiring._live._evidence import Evidence
@@ -45,9 +44,8 @@ def _may_be_probabilities(evidence: Evidence) -> bool:
 def _normalised_over(evidence: Evidence, numbers: Tensor, axis: int) -> Iterator[Outcome]:
     batch, size = evidence.batch, numbers.shape[axis]
     sums = numbers.sum(dim=axis)
-    tolerance = row_sum_tolerance(size) * (8 if batch.rows.coarse else 1)
     deviation = float((sums - 1).abs().max())
-    if not deviation <= tolerance:
+    if not deviation <= batch.rows.tolerance(size):
         return
     columns = numbers.movedim(axis, -1).flatten(0, -2).cpu().double().numpy()
     chance = chance_of_unit_sums(

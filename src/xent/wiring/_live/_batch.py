@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xent._errors import InputError
 from xent.wiring._live._given_loss import GivenLoss, given_loss
+from xent.wiring._live._given_tensor import given_tensor, has_values
 from xent.wiring._live._rows import Rows, sampled
 from xent.wiring._losses import LOGITS, Loss
 
@@ -99,11 +101,16 @@ class Batch:
         return None if given is None else int(given)
 
     @property
+    def may_be_masked(self) -> bool:
+        """Whether the caller may leave elements out: by their losses one by one, or by weights."""
+        weight = self.options.get("weight")
+        weighed_out = isinstance(weight, Tensor) and has_values(weight) and not weight.all()
+        return weighed_out or self.options.get("reduction") == "none"
+
+    @property
     def has_values(self) -> bool:
         """Whether there are values to look at."""
-        tensors = (self.input, self.target)
-        dense = all(each.layout == torch.strided and not each.is_meta for each in tensors)
-        return dense and self.input.numel() > 0
+        return self.input.numel() > 0 and has_values(self.input) and has_values(self.target)
 
     @cached_property
     def indices(self) -> Tensor:
@@ -116,6 +123,14 @@ class Batch:
         target = self.target if self.has_elements else None
         target = self.indices if self.has_indices else target
         return sampled(self.input, target, self.class_axis, self.ignore_index, self.most_rows)
+
+    @property
+    def classes_of_rows(self) -> NDArray[np.int64] | None:
+        """The class of each row looked at, where all lie among the classes."""
+        indices = self.rows.target if self.has_indices else None
+        if indices is None or not len(indices):
+            return None
+        return indices if indices.min() >= 0 and indices.max() < self.rows.classes else None
 
     def __str__(self) -> str:
         words = [
@@ -137,7 +152,7 @@ def batch_of(
     """The batch of a loss; nothing of it is changed or copied yet.
 
     Raises:
-        InputError: if the loss is not known or an argument is no tensor.
+        InputError: if the loss is not known, an argument is no tensor or ``most_rows`` no number.
 
     >>> batch_of("cross_entropy", torch.zeros(4, 3), torch.tensor([0, 1, 2, 0])).classes
     3
@@ -148,16 +163,12 @@ def batch_of(
         raise InputError(
             "check: trained_with", "given with outputs", "None", 'Try trained_with="cross_entropy".'
         )
-    tensors = _tensor(input, "input"), _tensor(target, "target")
-    behind = None if outputs is None else _tensor(outputs, "outputs")
-    return Batch(given, *tensors, most_rows, trained, behind)
+    tensors = given_tensor(input, "input"), given_tensor(target, "target")
+    behind = None if outputs is None else given_tensor(outputs, "outputs")
+    return Batch(given, *tensors, _number_of_rows(most_rows), trained, behind)
 
 
-def _tensor(value: object, name: str) -> Tensor:
-    if isinstance(value, np.ndarray):
-        value = torch.as_tensor(value)
-    if not isinstance(value, Tensor):
-        found = f"type {type(value).__name__}"
-        raise InputError(f"check: {name}", "a tensor or a NumPy array", found,
-                         f"Use torch.as_tensor({name}).")  # fmt: skip
-    return value
+def _number_of_rows(given: object) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise InputError("check: most_rows", "a number of at least 1", repr(given), "Try 4096.")
+    return given

@@ -11,7 +11,12 @@ from xent._errors import InputError, LossWarning, WiringError
 from xent._links import log_sigmoid, log_softmax
 from xent.wiring._live._batch import MOST_ROWS, Batch, batch_of
 from xent.wiring._live._findings import findings
-from xent.wiring._live._loss_values import guessing_loss, initial_loss_finding
+from xent.wiring._live._loss_values import (
+    OF_MARGIN,
+    guessing_loss,
+    has_margin,
+    initial_loss_finding,
+)
 from xent.wiring._live._report import LiveReport, Outcome, Right, Unknown, report_of
 
 MODES = ("warn", "raise", "report")
@@ -69,8 +74,6 @@ def check(
     if mode not in MODES:
         listed = ", ".join(repr(each) for each in MODES)
         raise InputError("check: mode", f"one of {listed}", repr(mode), 'Try mode="warn".')
-    if most_rows < 1:
-        raise InputError("check: most_rows", "a number of at least 1", repr(most_rows), "Try 4096.")
     batch = batch_of(
         loss, input, target, most_rows=most_rows, trained_with=trained_with, outputs=outputs
     )
@@ -112,6 +115,8 @@ def _first_loss(batch: Batch) -> Outcome:
     finding = initial_loss_finding(loss, batch)
     if finding is not None:
         return finding
+    if has_margin(batch):
+        return OF_MARGIN
     words = f"The loss is {loss:.3g}, and guessing costs {guess[1]}. A double softmax begins there"
     return Right(("XE604",), f"{words} as well.")
 

@@ -104,8 +104,10 @@ class Evidence:
 
     @cached_property
     def share_of_zeros(self) -> float:
-        """How many of the values are exactly 0."""
-        return float(np.mean(self.values == 0)) if self.values.size else 0.0
+        """How many of the values are exactly 0, but for a class that is the zero of the others."""
+        zeros = self.values == 0
+        zeros = zeros[:, ~zeros.all(axis=0)] if len(zeros) else zeros
+        return float(np.mean(zeros)) if zeros.size else 0.0
 
     def by_graph(self) -> str:
         """The activation in words, as evidence."""

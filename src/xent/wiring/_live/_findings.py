@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 
@@ -21,6 +22,11 @@ _TESTS: tuple[Callable[[Batch], Iterator[Outcome]], ...] = (
     scoring,
     health,
 )
+# One fault shows in several tests, and is told once: what a finding explains is left out.
+_EXPLAINS = {
+    "XE110": {"XE203", "XE601"},
+    "XE206": {"XE101", "XE103", "XE104", "XE107", "XE301"},
+}
 
 
 def findings(batch: Batch) -> LiveReport:
@@ -38,7 +44,14 @@ def findings(batch: Batch) -> LiveReport:
     ('XE106',)
     """
     with torch.no_grad():
-        return report_of(str(batch), _outcomes(batch))
+        report = report_of(str(batch), _outcomes(batch))
+    faults = {each.code for each in report.faults}
+    explained = set[str]().union(*(_EXPLAINS.get(code, ()) for code in faults))
+    return replace(
+        report,
+        findings=tuple(each for each in report.findings if each.code not in explained),
+        not_checked=tuple(each for each in report.not_checked if not explained >= {*each.codes}),
+    )
 
 
 def _outcomes(batch: Batch) -> Iterator[Outcome]:

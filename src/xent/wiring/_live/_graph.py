@@ -179,7 +179,7 @@ class _Walk:
     def _quotient(self, edge: tuple[Any, int]) -> Activation | str:
         axis = axis_of_softmax_by_hand(edge[0])
         if axis is None:
-            return why_nothing_past(edge[0])
+            return self._scaled(edge)
         exponentials = edge[0].next_functions[0]
         of = self.before(exponentials[0].next_functions[0])
         return Activation("softmax", axis, (), of if isinstance(of, Activation) else None)
@@ -191,15 +191,20 @@ class _Walk:
         of = self.before(edge[0].next_functions[0])
         return Activation("log_softmax", axis, (), of if isinstance(of, Activation) else None)
 
-    def _sum(self, edge: tuple[Any, int]) -> Activation | str:
-        """A bias of one's own behind a product of matrices is still a layer."""
-        one, other = edge[0].next_functions[:2]
-        for scores, bias in ((one, other), (other, one)):
-            if operation_of(bias[0]) == "AccumulateGrad":
+    def _scaled(self, edge: tuple[Any, int]) -> Activation | str:
+        """Scores of a layer stay scores with a bias of one's own, a temperature or another sign.
+
+        Not with a number added: 0.5 + 0.5 * cosine is a probability.
+        """
+        node, name = edge[0], operation_of(edge[0])
+        operands = node.next_functions[:2]
+        orders = (operands,) if name == "Div" else (operands, operands[::-1])
+        for scores, *by in orders:
+            if all(_is_parameter(each) or (name != "Add" and _is_number(each)) for each in by):
                 before = self.before(scores)
                 if isinstance(before, Activation) and before.kind == LAYER:
-                    return replace(before, steps=(*before.steps, "add"))
-        return why_nothing_past(edge[0])
+                    return replace(before, steps=(*before.steps, name.lower()))
+        return why_nothing_past(node)
 
     def _masked(self, edge: tuple[Any, int]) -> Activation | str:
         """Scores of which some are set to minus infinity are scores; probabilities aren't any."""
@@ -250,7 +255,9 @@ _SPECIAL: dict[str, Any] = {
     "ClampMax": _Walk._clamp,
     "Div": _Walk._quotient,
     "Sub": _Walk._difference,
-    "Add": _Walk._sum,
+    "Add": _Walk._scaled,
+    "Mul": _Walk._scaled,
+    "Neg": _Walk._scaled,
     "MaskedFill": _Walk._masked,
     "UpsampleNearest1D": _Walk._resized,
     "UpsampleNearest2D": _Walk._resized,
@@ -263,6 +270,16 @@ _SPECIAL: dict[str, Any] = {
     "Gather": _Walk._joined,
     "_DDPSink": _Walk._distributed,
 }
+
+
+def _is_parameter(edge: tuple[Any, int]) -> bool:
+    return operation_of(edge[0]) == "AccumulateGrad"
+
+
+def _is_number(edge: tuple[Any, int]) -> bool:
+    """Whether it is a constant, or one number that is learnt."""
+    node, number = edge
+    return node is None or shape_of(node, number) == ()
 
 
 def _after(found: Activation | str, edge: tuple[Any, int]) -> Activation | str:

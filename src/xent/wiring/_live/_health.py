@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from xent.wiring._live._batch import Batch
 from xent.wiring._live._evidence import Evidence
+from xent.wiring._live._loss_values import OF_MARGIN, has_margin
 from xent.wiring._live._report import LiveFinding, Outcome, Right, found
 from xent.wiring._live._rows import Array
 from xent.wiring._losses import LOGITS
@@ -30,8 +29,7 @@ def health(batch: Batch) -> Iterator[Outcome]:
     if bad:
         return
     yield Right(("XE606",), "There is no NaN, and no infinity that makes the loss NaN.")
-    saturated = list(_saturated(batch))
-    yield from saturated
+    yield from _saturated(batch)
     yield from _dead(batch)
     yield from _one_prediction(batch)
 
@@ -53,7 +51,8 @@ def _not_finite(batch: Batch) -> Iterator[LiveFinding]:
     if batch.has_elements and rows.target is not None:
         bad = int((~np.isfinite(np.asarray(rows.target, dtype=float)[rows.kept])).sum())
         # Log-probabilities of a target may be -inf: what they stand for is 0.
-        if bad and not batch.options.get("log_target"):
+        masked = batch.options.get("reduction") == "none"
+        if bad and not masked and not batch.options.get("log_target"):
             yield found(
                 "XE606",
                 "target has numbers that make the loss NaN or infinite.",
@@ -74,7 +73,7 @@ def _masked(batch: Batch, values: Array) -> Iterator[LiveFinding]:
             f"{empty:,} of {len(values):,} rows are all -inf.",
         )
         return
-    indices = _indices(batch)
+    indices = batch.classes_of_rows
     if indices is not None:
         hit = int(masked[np.arange(len(values)), indices].sum())
         if hit:
@@ -84,14 +83,6 @@ def _masked(batch: Batch, values: Array) -> Iterator[LiveFinding]:
                 "Don't mask the class of the target.",
                 f"So it is in {hit:,} of {len(values):,} rows.",
             )
-
-
-def _indices(batch: Batch) -> NDArray[Any] | None:
-    """Class indices that all lie among the classes."""
-    indices = batch.rows.target if batch.has_indices else None
-    if indices is None or not len(indices):
-        return None
-    return indices if indices.min() >= 0 and indices.max() < batch.rows.classes else None
 
 
 def _saturated(batch: Batch) -> Iterator[Outcome]:
@@ -105,7 +96,7 @@ def _saturated(batch: Batch) -> Iterator[Outcome]:
         return
     limit = -math.log(_rounding(batch) / 2)
     if batch.loss.of_rows:
-        indices = _indices(batch)
+        indices = batch.classes_of_rows
         if indices is None:
             return
         ordered = np.partition(rows.values, rows.classes - 2, axis=1)
@@ -119,7 +110,9 @@ def _saturated(batch: Batch) -> Iterator[Outcome]:
         sure = np.abs(values) > limit
         wrong = sure & (np.abs((values > 0) - target) > 0.5)
         count = len(values)
-    if wrong.sum() >= _FEWEST_WRONG and wrong.sum() >= _PART_WRONG * count:
+    if has_margin(batch):
+        yield OF_MARGIN
+    elif wrong.sum() >= _FEWEST_WRONG and wrong.sum() >= _PART_WRONG * count:
         finite = rows.counted[np.isfinite(rows.counted)]
         yield found(
             "XE605",
@@ -168,7 +161,7 @@ def _dead(batch: Batch) -> Iterator[Outcome]:
 
 
 def _one_prediction(batch: Batch) -> Iterator[Outcome]:
-    indices = _indices(batch)
+    indices = batch.classes_of_rows
     rows = batch.rows
     if indices is None or len(rows) < _FEWEST_ROWS or rows.classes < 2:
         return

@@ -9,12 +9,18 @@ import numpy as np
 
 from xent._symptoms import double_softmax_loss_floor
 from xent.wiring._live._batch import Batch
-from xent.wiring._live._report import LiveFinding, found
+from xent.wiring._live._report import LiveFinding, Unknown, found
 
 # One nat more than a guess is what logits of standard deviation 1.4 cost that know nothing; the
 # losses of single rows scatter by about as much, and their mean is allowed three standard errors.
 _TOO_MUCH, _STANDARD_ERRORS = 1.0, 3.0
 _SETTLED, _FEWEST = 20, 40
+# Of rows whose target is lowest, by chance no more than one in as many as there are classes.
+_FEWEST_ROWS, _NEARLY_ALL = 8, 0.9
+OF_MARGIN = Unknown(
+    ("XE604", "XE605"),
+    "The class of the target has the lowest score in nearly all rows, as a margin makes it.",
+)
 
 
 def initial_loss_finding(loss: float, batch: Batch) -> LiveFinding | None:
@@ -28,7 +34,7 @@ def initial_loss_finding(loss: float, batch: Batch) -> LiveFinding | None:
         batch: that batch.
     """
     guess = guessing_loss(batch)
-    if guess is None or math.isnan(loss):
+    if guess is None or math.isnan(loss) or has_margin(batch):
         return None
     if loss <= guess[0] + _TOO_MUCH + _STANDARD_ERRORS / math.sqrt(max(len(batch.rows), 1)):
         return None
@@ -53,6 +59,27 @@ def guessing_loss(batch: Batch) -> tuple[float, str] | None:
     if batch.loss.name in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
         return math.log(2), "ln 2 = 0.693"
     return None
+
+
+def has_margin(batch: Batch) -> bool:
+    """Whether the class of the target alone has the lowest score in nearly all rows.
+
+    No model does that by itself: a loss with a margin, such as ArcFace, lowers that score before
+    the cross-entropy.
+
+    >>> import torch
+    >>> from xent.wiring._live import batch_of
+    >>> target = torch.arange(12) % 4
+    >>> logits = torch.ones(12, 4).scatter(1, target[:, None], -20.0)
+    >>> has_margin(batch_of("cross_entropy", logits, target))
+    True
+    """
+    indices, rows = batch.classes_of_rows, batch.rows
+    if indices is None or len(rows) < _FEWEST_ROWS or rows.classes < 3:
+        return False
+    of_target = rows.values[np.arange(len(rows)), indices]
+    not_above = (rows.values <= of_target[:, None]).sum(axis=1)
+    return bool((not_above == 1).mean() > _NEARLY_ALL)
 
 
 def floor_finding(losses: Sequence[float], classes: int) -> LiveFinding | None:

@@ -27,7 +27,14 @@ from xent.wiring._live._loss_values import (
 )
 from xent.wiring._live._own_differences import broadcast_difference
 from xent.wiring._live._report import LiveFinding, Right, Unknown, found
-from xent.wiring._live._watch_report import NO_LOSS, Notes, WatchFinding, WatchReport, warn
+from xent.wiring._live._watch_report import (
+    NO_EVALUATION,
+    NO_LOSS,
+    Notes,
+    WatchFinding,
+    WatchReport,
+    warn,
+)
 
 # A loop over time steps may call a loss a thousand times before it goes backward.
 MOST_CALLS = 8
@@ -141,11 +148,12 @@ class Observer:
     @property
     def report(self) -> WatchReport:
         """What was seen so far."""
+        report = self.notes.report(self.subject, self.batches_trained)
         if not self.calls:
-            self.notes.not_checked.setdefault(NO_LOSS)
-        else:
-            self.notes.not_checked.pop(NO_LOSS, None)
-        return self.notes.report(self.subject, self.batches_trained)
+            return replace(report, not_checked=(*report.not_checked, NO_LOSS))
+        if all(calls.training for calls in self.calls.values()):
+            return replace(report, not_checked=(*report.not_checked, NO_EVALUATION))
+        return report
 
     def say(
         self, finding: LiveFinding, site: Site | None = None, module: dict[str, Any] | None = None
@@ -226,10 +234,13 @@ class Observer:
 
     def _with_training(self, batch: Batch, calls: LineCalls) -> Batch:
         """In evaluation, with the loss of the training if that is one and another one."""
-        trained = {each.name: each.given for each in self.calls.values() if each.training}
+        trained = {each.name: each for each in self.calls.values() if each.training}
         if calls.training or len(trained) != 1 or calls.name in trained:
             return batch
-        return replace(batch, trained_with=next(iter(trained.values())))
+        (one,) = trained.values()
+        if None not in (one.classes, batch.classes) and one.classes != batch.classes:
+            return batch
+        return replace(batch, trained_with=one.given)
 
     def _write_down(
         self, checked: Iterable[Right], not_checked: Iterable[Unknown], calls: LineCalls
@@ -253,7 +264,7 @@ class Observer:
             "XE113",
             f"In evaluation {calls.label} is given another thing than in training "
             f"({same[0].site}), so the two losses can't be compared. {finding.message}",
-            f"Give it the same in both. {finding.repair}",
+            f"{finding.repair.rstrip('.')}, as in training.",
             finding.evidence,
             finding.level,
         )

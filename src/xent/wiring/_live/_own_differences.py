@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
-from xent.wiring._live._batch import batch_of
-from xent.wiring._live._findings import findings
+from xent.wiring._live._graph_nodes import operation_of
 from xent.wiring._live._report import LiveFinding
+from xent.wiring._live._shapes import unequal_shapes
 
 
 def broadcast_difference(args: Any) -> LiveFinding | None:
     """The fault of a difference, if it has one.
 
     One of the two has a gradient, and is an output; the other has none, and is the target. Pairs of
-    outputs, as in losses that rank, are left alone, and so are shapes (N, 1) and (1, N), which are
-    meant to broadcast.
+    outputs, as in losses that rank, are left alone, and so are shapes (N, 1) and (1, N), and
+    outputs that ``[:, None]`` made a column: these are meant to broadcast.
 
     Args:
         args: what the difference is taken of.
@@ -32,16 +31,9 @@ def broadcast_difference(args: Any) -> LiveFinding | None:
     pair = _column_and_row(args)
     if pair is None:
         return None
-    found = findings(batch_of("mse_loss", *pair)).findings
-    wrong = [finding for finding in found if finding.code == "XE201"]
-    if not wrong:
-        return None
-    return replace(
-        wrong[0],
-        message="A difference of outputs and targets is taken of unequal shapes.",
-        repair=wrong[0].repair.replace("input", "output"),
-        evidence=wrong[0].evidence.replace("input", "output"),
-    )
+    message = "A difference of outputs and targets is taken of unequal shapes."
+    output, target = (tuple(each.shape) for each in pair)
+    return unequal_shapes(output, target, message, "output")
 
 
 def _column_and_row(args: Any) -> tuple[Tensor, Tensor] | None:
@@ -52,5 +44,7 @@ def _column_and_row(args: Any) -> tuple[Tensor, Tensor] | None:
         return None
     column, row = (one, other) if one.dim() == 2 else (other, one)
     if column.shape[1] != 1 or column.shape[0] != row.shape[0] or row.shape[0] < 2:
+        return None
+    if operation_of(column.grad_fn) == "Unsqueeze":
         return None
     return (one, other) if one.requires_grad else (other, one)

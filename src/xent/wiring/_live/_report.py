@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from xent.wiring._finding import ERROR, LEVELS, NOTE
+from xent.wiring._live._rows import Array
 from xent.wiring.rules import RULES
 
 WIDTH = 80
-_ENGLISH = ("input ", "target ", "all ", "the ")
+_ENGLISH = ("input ", "output ", "target ", "all ", "the ")
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,17 @@ def found(
 def _sentence(text: str) -> str:
     """With a capital, unless it begins with a name from code."""
     return text[0].upper() + text[1:] if text.startswith(_ENGLISH) else text
+
+
+def range_words(values: Array) -> str:
+    """The range of values, or the one that all of them round to.
+
+    >>> import numpy as np
+    >>> range_words(np.array([1.0, 1.00001])), range_words(np.array([0.5, 2.0]))
+    ('1', '0.5 to 2')
+    """
+    least, greatest = f"{values.min():.4g}", f"{values.max():.4g}"
+    return least if least == greatest else f"{least} to {greatest}"
 
 
 @dataclass(frozen=True)

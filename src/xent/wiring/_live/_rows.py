@@ -71,7 +71,7 @@ class Rows:
 
     def tolerance(self, terms: int) -> float:
         """How far from 1 so many probabilities may sum because of the way they were stored."""
-        return row_sum_tolerance(terms) * (_COARSER if self.coarse else 1.0)
+        return tolerance_of_sums(terms, self.coarse)
 
     def words(self) -> str:
         """How many rows there are, as in ``all 64 rows``."""
@@ -79,6 +79,24 @@ class Rows:
         if self.is_part:
             return f"all {count:,} rows looked at of {self.total:,}"
         return "the one row" if count == 1 else f"all {count:,} rows"
+
+
+def tolerance_of_sums(terms: int, coarse: bool) -> float:
+    """How far from 1 so many probabilities may sum, stored as in bfloat16 or finer.
+
+    >>> tolerance_of_sums(2, coarse=True) / tolerance_of_sums(2, coarse=False)
+    8.0
+    """
+    return row_sum_tolerance(terms) * (_COARSER if coarse else 1.0)
+
+
+def is_coarse(dtype: torch.dtype, values: Array) -> bool:
+    """Whether values are rounded as in bfloat16, also if they were converted since.
+
+    >>> is_coarse(torch.float32, np.array([0.5, 0.25])), is_coarse(torch.float32, np.array([0.1]))
+    (True, False)
+    """
+    return dtype in _COARSE or _fits_bfloat16(values)
 
 
 def sampled(
@@ -108,7 +126,7 @@ def sampled(
     if with_classes and goals is not None and mark is not None:
         kept = (goals != mark).numpy()
         ignored = int((~kept).all(axis=1).sum())
-    coarse = input.dtype in _COARSE or _fits_bfloat16(values)
+    coarse = is_coarse(input.dtype, values)
     rounding = 2.0**-9 if coarse else 2.0**-12 if input.dtype == torch.float16 else 1e-6
     goal = None if goals is None else _target(goals)
     return Rows(values, goal, total, ignored, kept, coarse, rounding)
@@ -137,6 +155,7 @@ def _numbers(tensor: Tensor) -> Array:
 
 
 def _target(goals: Tensor) -> NDArray[Any]:
+    goals = goals.real if goals.dtype.is_complex else goals
     whole = not goals.dtype.is_floating_point
     return np.asarray(goals.to(torch.int64 if whole else torch.float64).numpy())
 

@@ -16,7 +16,7 @@ from xent.wiring._live._chance import FOR_A_WARNING, chance_words, level_by_chan
 from xent.wiring._live._evidence import Evidence
 from xent.wiring._live._given_loss import CLASS_PROBABILITY, NUMBER
 from xent.wiring._live._logarithms import into_divergence, into_likelihood
-from xent.wiring._live._report import LiveFinding, Outcome, Right, Unknown, found
+from xent.wiring._live._report import LiveFinding, Outcome, Right, Unknown, found, range_words
 from xent.wiring._losses import LOG_PROBABILITY, LOGITS
 
 _CUTTING = (
@@ -37,13 +37,8 @@ def scale(batch: Batch) -> Iterator[Outcome]:
     if not evidence.values.size:
         yield Unknown(("XE1",), "No row is left to look at: all are ignored or not finite.")
         return
-    wrong_axis = list(axes(evidence))
-    yield from wrong_axis
-    proven = any(isinstance(each, LiveFinding) and each.level != NOTE for each in wrong_axis)
-    for outcome in _family(batch)(evidence):
-        # A softmax along another axis explains values in [0, 1], too.
-        if not (proven and _codes(outcome) & {"XE103", "XE104"}):
-            yield outcome
+    yield from axes(evidence)
+    yield from _family(batch)(evidence)
 
 
 def _evidence(batch: Batch) -> Evidence:
@@ -62,10 +57,6 @@ def _family(batch: Batch) -> Callable[[Evidence], Iterator[Outcome]]:
     if batch.loss.takes == LOG_PROBABILITY:
         return into_divergence if batch.loss.name == "kl_div" else into_likelihood
     return _nothing if batch.loss.takes == CLASS_PROBABILITY else _into_probabilities
-
-
-def _codes(outcome: Outcome) -> set[str]:
-    return {outcome.code} if isinstance(outcome, LiveFinding) else set(outcome.codes)
 
 
 def _nothing(_: Evidence) -> Iterator[Outcome]:
@@ -90,7 +81,7 @@ def _into_logits_of_rows(evidence: Evidence) -> Iterator[Outcome]:
             "XE101",
             f"input is probabilities, and {batch.label} applies log_softmax itself: {floor}",
             "Give it the logits.",
-            f"{evidence.by_graph()} Rows sum to {_sums(evidence)}.",
+            f"{evidence.by_graph()} Rows sum to {range_words(evidence.sums)}.",
         )
     elif evidence.are_decisions:
         yield found(
@@ -107,7 +98,8 @@ def _into_logits_of_rows(evidence: Evidence) -> Iterator[Outcome]:
             f"The rows of input are probabilities, and {batch.label} applies log_softmax itself: "
             f"{floor}",
             "Give it the logits.",
-            f"In {rows} the numbers are >= 0 and sum to {_sums(evidence)}." + chance_words(chance),
+            f"In {rows} the numbers are >= 0 and sum to {range_words(evidence.sums)}."
+            + chance_words(chance),
             level_by_chance(chance),
         )
     elif evidence.comes_from("log_softmax") or _are_log_probabilities_by_values(evidence):
@@ -120,7 +112,7 @@ def _into_logits_of_rows(evidence: Evidence) -> Iterator[Outcome]:
         )
     else:
         outcomes = [
-            *_unit_interval(evidence, "XE103", "The loss keeps a floor: " + floor),
+            *_unit_interval(evidence, "XE103", floor),
             *_cut(evidence),
         ]
         yield from outcomes
@@ -145,14 +137,9 @@ def _floor_words(batch: Batch) -> str:
     return f"the loss can't go below {floor:.2f} for {classes} classes, and gradients are weak."
 
 
-def _sums(evidence: Evidence) -> str:
-    low, high = evidence.sums.min(), evidence.sums.max()
-    return f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"
-
-
 def _into_logits_of_elements(evidence: Evidence) -> Iterator[Outcome]:
     batch = evidence.batch
-    stuck = "probabilities stay between 0.5 and 0.73, so that a negative costs at least ln 2."
+    stuck = "its probabilities stay between 0.5 and 0.73, so that a negative costs at least ln 2."
     if evidence.comes_from("softmax") and evidence.are_inside:
         yield found(
             "XE104",
@@ -168,7 +155,7 @@ def _into_logits_of_elements(evidence: Evidence) -> Iterator[Outcome]:
             f"The rows of input are probabilities, and {batch.label} applies sigmoid itself: "
             f"{stuck}",
             "Give it the logits, or use BCELoss.",
-            f"In {batch.rows.words()} the numbers are >= 0 and sum to {_sums(evidence)}."
+            f"In {batch.rows.words()} the numbers are >= 0 and sum to {range_words(evidence.sums)}."
             + chance_words(chance),
             level_by_chance(chance),
         )
@@ -191,7 +178,7 @@ def _unit_interval(evidence: Evidence, code: str, consequence: str) -> Iterator[
             return
         yield found(
             code,
-            f"input went through a sigmoid, and {batch.label} takes logits. {consequence}",
+            f"input went through a sigmoid, and {batch.label} takes logits: {consequence}",
             "Give it the logits.",
             evidence.by_graph(),
         )
@@ -205,7 +192,7 @@ def _unit_interval(evidence: Evidence, code: str, consequence: str) -> Iterator[
         yield found(
             code,
             f"All scores lie inside [0, 1], as sigmoids do, and {batch.label} takes logits of "
-            f"either sign. {consequence}",
+            f"either sign: as long as they do, {consequence}",
             "If they are sigmoids give it the logits; if they are meant, scale them.",
             f"{seen}.{chance_words(chance)}",
             WARNING,
@@ -229,6 +216,8 @@ def _cut(evidence: Evidence) -> Iterator[Outcome]:
             repair,
             evidence.by_graph(),
         )
+        return
+    if evidence.comes_from("layer"):
         return
     values = evidence.values
     positive = values[values > 0]
@@ -270,6 +259,6 @@ def _into_probabilities(evidence: Evidence) -> Iterator[Outcome]:
             f"The rows of input are probabilities of one class out of {batch.classes}, and "
             f"{batch.label} takes each class as a yes or no by itself.",
             "For one class out of several use cross_entropy on the logits.",
-            f"The numbers of {batch.rows.words()} sum to {_sums(evidence)}."
+            f"The numbers of {batch.rows.words()} sum to {range_words(evidence.sums)}."
             + chance_words(evidence.chance_of_sums),
         )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from xent.wiring._finding import ERROR, NOTE
 from xent.wiring._live._batch import Batch
 from xent.wiring._live._chance import chance_words, level_by_chance
 from xent.wiring._live._evidence import Evidence
 from xent.wiring._live._given_loss import CLASS_PROBABILITY
-from xent.wiring._live._report import LiveFinding, Outcome, Right, Unknown, found
+from xent.wiring._live._report import LiveFinding, Outcome, Right, Unknown, found, range_words
 from xent.wiring._live._trained import against_outputs, two_losses
 
+# Numbers in single precision are no multiples of 0.01, and not far from it.
+_MOST_DECIMALS, _OF_SINGLE_PRECISION = 5, 1e-7
 _SCALES = ("probability", CLASS_PROBABILITY)
 
 
@@ -45,7 +49,14 @@ def _of_several_classes(evidence: Evidence, *, of_rows: bool) -> Iterator[Outcom
     trained = batch.trained_with
     by_rows = trained.loss.of_rows if trained is not None else of_rows
     if by_rows and evidence.are_inside and not evidence.are_probabilities:
-        yield _sums_differ(evidence)
+        decimals = _decimals(evidence)
+        if decimals:
+            words = (
+                f"Rows sum to {range_words(evidence.sums)}, as far from 1 as numbers of {decimals}"
+            )
+            yield Unknown(("XE301",), f"{words} decimals may.")
+        else:
+            yield _sums_differ(evidence)
     elif by_rows and evidence.are_probabilities:
         whose = f"as those of {trained.label} do" if trained else f"as {batch.label} takes them"
         yield Right(("XE304",), f"The sums of {batch.rows.words()} are 1, {whose}.")
@@ -68,6 +79,16 @@ def _of_several_classes(evidence: Evidence, *, of_rows: bool) -> Iterator[Outcom
             f"So they do in {batch.rows.words()}.{chance_words(chance)}",
             level_by_chance(chance),
         )
+
+
+def _decimals(evidence: Evidence) -> int | None:
+    """To how many decimals the values were rounded, if that explains their sums."""
+    values, distance = evidence.values, float(np.abs(evidence.sums - 1).max())
+    for decimals in range(1, _MOST_DECIMALS + 1):
+        whole = values * 10.0**decimals
+        if np.abs(whole - whole.round()).max() < _OF_SINGLE_PRECISION * 10.0**decimals:
+            return decimals if distance <= values.shape[1] * 0.5 / 10.0**decimals else None
+    return None
 
 
 def _sums_differ(evidence: Evidence) -> LiveFinding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 import torch
 
 from xent._contracts import CONTRACTS
-from xent._errors import ContractError
+from xent._errors import ContractError, InputError
 from xent._validate import check_elements, check_rows
-from xent.wiring._finding import ERROR, WARNING
+from xent.wiring._finding import ERROR, NOTE, WARNING
 from xent.wiring._live._batch import Batch
 from xent.wiring._live._given_loss import NAMED, TORCH, XENT
 from xent.wiring._live._report import LiveFinding, Outcome, Right, Unknown, found
@@ -31,9 +32,10 @@ def shapes(batch: Batch) -> Iterator[Outcome]:
     """Whether the arguments have the form that the loss takes.
 
     Raises:
-        ContractError: if they could fit no loss at all.
+        InputError: if they could fit no loss at all.
     """
     if batch.loss.name == "log_loss":
+        _check_rows_of_score(batch)
         return
     if batch.loss.name not in CONTRACTS:
         yield from _equal_shapes(batch)
@@ -58,6 +60,17 @@ def shapes(batch: Batch) -> Iterator[Outcome]:
         yield Unknown(("XE204",), f"{words} is that of the classes.")
 
 
+def _check_rows_of_score(batch: Batch) -> None:
+    rows, other = batch.input.shape[:1], batch.target.shape[:1]
+    if rows != other:
+        raise InputError(
+            "check: target",
+            f"as long as input, which has shape {tuple(batch.input.shape)}",
+            f"shape {tuple(batch.target.shape)}",
+            "Give both for the same rows.",
+        )
+
+
 def _check(batch: Batch) -> None:
     name = batch.loss.name
     known = {argument.name for argument in CONTRACTS[name].arguments}
@@ -77,7 +90,7 @@ def _finding(batch: Batch, rule: str, error: ContractError) -> LiveFinding:
     evidence = f"It has {seen}."
     if batch.given.maker != XENT and repair.startswith("Give class_dim="):
         repair = "Use " + repair.partition(" or ")[2]  # PyTorch has no such option
-    if rule == "XE201":
+    if rule == "XE201" and argument in ("input", "target"):
         evidence += _broadcast_words(batch)
     return found(rule, message, repair, evidence)
 
@@ -94,24 +107,44 @@ def _broadcast_words(batch: Batch) -> str:
 
 def _equal_shapes(batch: Batch) -> Iterator[Outcome]:
     """Of losses without a contract that broadcast, or refuse what doesn't."""
-    if batch.input.shape == batch.target.shape:
-        yield Right(("XE201",), f"Input and target have one shape, {tuple(batch.input.shape)}.")
-        return
     shape, other = tuple(batch.input.shape), tuple(batch.target.shape)
-    squeezed = [size for size in shape if size != 1] == [size for size in other if size != 1]
-    evidence = f"input has shape {shape} and target {other}."
-    joint = _broadcast(shape, other)
-    if joint is None:
-        evidence += " They don't broadcast, and the loss fails."
+    if shape == other:
+        yield Right(("XE201",), f"Input and target have one shape, {shape}.")
     else:
-        evidence += f" They broadcast to {joint}: {_pairs(shape, other, joint)}."
-    repair = (
-        ("Use input.squeeze(-1)." if len(shape) > len(other) else "Use target.squeeze(-1).")
-        if squeezed
-        else "Give each number of input its own target."
-    )
-    message = f"{batch.label} is given input and target of unequal shapes."
-    yield found("XE201", message, repair, evidence)
+        message = f"{batch.label} is given input and target of unequal shapes."
+        yield unequal_shapes(shape, other, message, "input")
+
+
+def unequal_shapes(shape: Shape, other: Shape, message: str, name: str) -> LiveFinding:
+    """The finding of outputs and targets that broadcast, or don't.
+
+    A target that is one number for all is meant so, one that is repeated may be; where both are
+    repeated each prediction is held against every target.
+
+    Args:
+        shape: of the outputs.
+        other: of the target.
+        message: what they are given to.
+        name: what the outputs are called there.
+
+    >>> unequal_shapes((8, 1), (8,), "A difference.", "output").repair
+    'Use output.squeeze(-1).'
+    """
+    squeezed = [size for size in shape if size != 1] == [size for size in other if size != 1]
+    repair = "Give each number its own target."
+    if squeezed:
+        longer = name if len(shape) > len(other) else "target"
+        repair = f"Use {longer}.squeeze(-1)."
+    joint, level = _broadcast(shape, other), ERROR
+    if joint is None:
+        seen = "They don't broadcast, and the loss fails."
+    elif joint in (shape, other):
+        level = NOTE if 1 in (math.prod(shape), math.prod(other)) else WARNING
+        seen = f"They broadcast to {joint}: the smaller one is repeated."
+    else:
+        seen = f"They broadcast to {joint}: each prediction is held against every target."
+    evidence = f"{name} has shape {shape} and target {other}. {seen}"
+    return found("XE201", message, repair, evidence, level)
 
 
 def _broadcast(shape: Shape, other: Shape) -> Shape | None:
@@ -119,12 +152,6 @@ def _broadcast(shape: Shape, other: Shape) -> Shape | None:
         return np.broadcast_shapes(shape, other)
     except ValueError:
         return None
-
-
-def _pairs(shape: Shape, other: Shape, joint: Shape) -> str:
-    if joint in (shape, other):
-        return "the smaller one is repeated"
-    return "each prediction is held against every target"
 
 
 def _dtype(batch: Batch) -> Iterator[Outcome]:

@@ -12,8 +12,8 @@ from torch import Tensor
 from xent.wiring._finding import WARNING
 from xent.wiring._live._batch import Batch
 from xent.wiring._live._given_loss import NUMBER
-from xent.wiring._live._report import Outcome, Right, Unknown, found
-from xent.wiring._live._rows import Array
+from xent.wiring._live._report import Outcome, Right, Unknown, found, range_words
+from xent.wiring._live._rows import Array, is_coarse, tolerance_of_sums
 
 
 def targets(batch: Batch) -> Iterator[Outcome]:
@@ -91,17 +91,15 @@ def _one_class(counted: Tensor, classes: int) -> Iterator[Outcome]:
 def _chance_of_one(count: int, classes: int) -> str:
     """With classes of equal size; told since rare classes make it likely."""
     digits = (count - 1) * math.log10(classes)
-    if digits > 300:
-        return ""
-    return f" With classes of equal size that happens in 1 of {10**digits:,.3g} batches."
+    if digits > 6:
+        return " With classes of equal size that doesn't happen by chance."
+    return f" With classes of equal size that happens in 1 of {10**digits:,.0f} batches."
 
 
 def _soft_rows(batch: Batch) -> Iterator[Outcome]:
     rows = np.asarray(batch.rows.target, dtype=float)
     rows = rows[np.isfinite(rows).all(axis=1)]
-    tolerance = batch.rows.tolerance(rows.shape[1])
-    if batch.target.dtype == torch.bfloat16:
-        tolerance *= 8
+    tolerance = tolerance_of_sums(rows.shape[1], is_coarse(batch.target.dtype, rows))
     sums = rows.sum(axis=1)
     wrong = np.abs(sums - 1) > tolerance
     if not len(rows):
@@ -137,10 +135,8 @@ def _not_normalised(batch: Batch, rows: Array, sums: Array, count: int) -> Outco
         words = f"{int(several.sum()):,} of {count:,} rows have several classes at once"
         repair = "For several classes at once use BCEWithLogitsLoss."
     else:
-        words = (
-            f"{len(rows):,} of {count:,} rows looked at sum to {sums.min():.4g} to {sums.max():.4g}"
-        )
-        repair = "Divide each row by its sum; for weights of rows use sample_weight."
+        words = f"{len(rows):,} of {count:,} rows looked at sum to {range_words(sums)}"
+        repair = "Divide each row by its sum. Weights of rows: sample_weight of xent's loss."
     return found(
         "XE203",
         f"{batch.label} takes class probabilities that sum to 1 in each row, and those of target "
@@ -168,6 +164,10 @@ def _labels(batch: Batch) -> Iterator[Outcome]:
         return
     low, high = labels.min(), labels.max()
     outside = int(((labels < 0) | (labels > 1)).sum())
+    if outside and batch.may_be_masked:
+        words = f"Targets go from {low:.4g} to {high:.4g}: those outside [0, 1] may be masked after"
+        yield Unknown(("XE601",), f"{words} the loss, or by its weight.")
+        return
     if outside:
         minus_one = low == -1 and high <= 1
         yield found(

@@ -228,6 +228,8 @@ class Watch:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        # Kept for its report, a watch is not to keep the models.
+        self._models = ()
         _WATCHES.pop(self._number, None)
         self._observer.detach()
 

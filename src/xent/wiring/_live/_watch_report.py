@@ -138,6 +138,10 @@ NO_LOSS = Unknown(
     "No call of a loss was seen. Call a loss of torch.nn, torch.nn.functional, xent.nn or "
     "xent.functional in the thread that watches, or give output and target to xent.check.",
 )
+NO_EVALUATION = Unknown(
+    ("XE113", "XE301", "XE303"),
+    "No call of a loss in evaluation was seen that could be held against those in training.",
+)
 
 
 def warn(text: str, site: Site | None = None, module: dict[str, Any] | None = None) -> None:

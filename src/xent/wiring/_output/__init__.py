@@ -19,3 +19,5 @@ FORMATS: dict[str, Callable[[Report], str]] = {
     "sarif": sarif,
     "junit": junit,
 }
+
+__all__ = ["FORMATS", "full"]

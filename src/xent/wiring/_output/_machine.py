@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import xent
@@ -152,11 +152,18 @@ def _location(place: Place) -> dict[str, Any]:
     return location
 
 
+def _posix(path: str) -> str:
+    """A path as code hosts know it: from the folder of the repository, where the command runs."""
+    name = PurePath(path)
+    here = Path.cwd()
+    return (name.relative_to(here) if name.is_relative_to(here) else name).as_posix()
+
+
 def _uri(path: str) -> str:
     """A path as part of an address: letters that have a meaning there are written in numbers."""
     from urllib.parse import quote
 
-    name = PurePath(path).as_posix()
+    name = _posix(path)
     try:
         return quote(name.encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError:
@@ -173,7 +180,7 @@ def _region(place: Place) -> dict[str, int]:
 def _fingerprint(finding: Finding) -> str:
     """The same while the code moves up and down in its file."""
     ends = [finding.label, *(item.words for item in finding.related[:1] if item.words != CALLED)]
-    return _digest([finding.code, PurePath(finding.place.path).as_posix(), *ends])
+    return _digest([finding.code, _posix(finding.place.path), *ends])
 
 
 def _digest(words: Sequence[str]) -> str:
@@ -202,7 +209,7 @@ def gitlab(report: Report) -> str:
                 "fingerprint": fingerprint,
                 "severity": _GITLAB[finding.level],
                 "location": {
-                    "path": PurePath(place.path).as_posix(),
+                    "path": _posix(place.path),
                     "lines": {"begin": place.line, "end": place.end_line},
                 },
             }

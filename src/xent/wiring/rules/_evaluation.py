@@ -96,25 +96,29 @@ def _sigmoid(logit: float) -> float:
 
 
 def _not_probabilities(record: Record) -> Iterator[Fault]:
-    scales = {Kind.LOGITS: "logits", Kind.LOG_SOFTMAX: "log-probabilities"}
+    scales = {
+        Kind.LOGITS: ("logits", "Use softmax or sigmoid first."),
+        Kind.LOG_SOFTMAX: ("log-probabilities", "Use exp first."),
+    }
     for event in record.of(Scored):
         if event.tensor.kind in scales:
             survives = (
                 " Only the order counts here, so the value is right." if event.of_ranks else ""
             )
+            scale, repair = scales[event.tensor.kind]
             message = (
-                f"{scales[event.tensor.kind]} from {event.tensor.operation} ({{0}}) are given to "
-                f"{event.metric} ({{here}}) as probabilities.{survives} Use softmax or sigmoid "
-                "first."
+                f"{scale} from {event.tensor.operation} ({{0}}) are given to {event.metric} "
+                f"({{here}}) as probabilities.{survives} {repair}"
             )
             level = NOTE if event.of_ranks else None
             origin = (event.tensor.origin, event.tensor.operation)
             yield fault(event, message[0].upper() + message[1:], event.metric, origin, level=level)
     for returned in record.of(Returned):
         if returned.tensor.kind in scales:
+            scale, repair = scales[returned.tensor.kind]
             message = (
-                f"{returned.function} returns {scales[returned.tensor.kind]} ({{here}}) from "
-                f"{returned.tensor.operation} ({{0}}). Apply softmax or sigmoid first."
+                f"{returned.function} returns {scale} ({{here}}) from "
+                f"{returned.tensor.operation} ({{0}}). {repair}"
             )
             origin = (returned.tensor.origin, returned.tensor.operation)
             yield fault(returned, message, "not probabilities", origin)

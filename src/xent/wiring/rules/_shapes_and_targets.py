@@ -46,7 +46,8 @@ def step(x, y):
 """,
         shape_mismatch,
         "In source only sizes that are written out are known, and of losses binary cross-entropy, "
-        "which refuses them. xent.check sees those of a batch, and of losses that broadcast.",
+        "which refuses them. xent.check sees those of a batch, and of losses that broadcast: a "
+        "target that is repeated is a warning there, and one number for all a note.",
         found_in=BOTH,
     ),
     Rule(

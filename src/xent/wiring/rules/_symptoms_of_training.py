@@ -44,6 +44,8 @@ import xent
 logits, y = torch.randn(8, 3), torch.tensor([1, 2, 3, 1, 2, 3, 1, 2])
 xent.check("cross_entropy", logits, y - 1)
 """,
+        'With reduction="none", or weights of 0, nothing is said of binary targets: -1 may mark '
+        "what is masked.",
     ),
     _rule(
         "XE602",
@@ -111,7 +113,8 @@ import xent
 logits, y = 0.1 * torch.cos(torch.arange(96.0)).reshape(32, 3), torch.arange(32) % 3
 xent.check("cross_entropy", logits, y, initial=True)
 """,
-        "A loss near ln C is no proof: a double softmax begins there too.",
+        "A loss near ln C is no proof: a double softmax begins there too. Losses with a margin, "
+        "such as ArcFace, begin far above it and are left alone.",
     ),
     _rule(
         "XE605",
@@ -136,7 +139,8 @@ import xent
 y = torch.arange(32) % 3
 xent.check("cross_entropy", 100.0 * F.one_hot(y), y)
 """,
-        "Predictions that are sure and right are left alone.",
+        "Predictions that are sure and right are left alone, and so are losses with a margin, "
+        "which lower the score of the target in every row.",
     ),
     _rule(
         "XE606",
