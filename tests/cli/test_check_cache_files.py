@@ -13,11 +13,11 @@ import pytest
 from command_line import xent
 
 from xent.wiring import Report, check_paths
-from xent.wiring import _cache as cache_module
-from xent.wiring._cache import cache_folder
+from xent.wiring._files import _cache as cache_module
+from xent.wiring._files._cache import cache_folder
+from xent.wiring._files._plain import plain, rebuilt
 from xent.wiring._finding import Edit, Finding, Fix, Related
 from xent.wiring._places import Place
-from xent.wiring._plain import plain, rebuilt
 
 FAULT = "import torch.nn.functional as F\nloss = F.cross_entropy(z.softmax(1), y)\n"
 CLEAN = "import torch.nn as nn\nloss = nn.CrossEntropyLoss()(nn.Linear(2, 2)(x), y)\n"
@@ -112,7 +112,7 @@ def damaged(whole: bytes) -> dict[str, bytes]:
 
 
 def signed(words: list[bytes], body: bytes) -> bytes:
-    from xent.wiring._files import digest
+    from xent.wiring._files._contents import digest
 
     return b" ".join([*words[:3], digest(body).encode()]) + b"\n" + body
 
@@ -162,7 +162,7 @@ def test_the_fingerprint_is_of_version_code_and_python(
     real = cache_module.fingerprint.__wrapped__
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "_a.py").write_text("1")
-    monkeypatch.setattr(cache_module, "__file__", str(tmp_path / "_cache.py"))
+    monkeypatch.setattr(cache_module, "__file__", str(tmp_path / "_files" / "_cache.py"))
     seen = {real()}
     (tmp_path / "rules" / "_a.py").write_text("2")
     seen.add(real())

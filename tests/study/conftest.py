@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.datasets import load_breast_cancer, load_iris
 
-from xent.study._dataset import DataSpec, load_dataset
+from xent.study._data._dataset import DataSpec, load_dataset
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,9 +6,9 @@ from sklearn.metrics import log_loss
 
 from xent.study import PUBLISHED, DataSpec, load_dataset
 from xent.study._bce_versus_ce import demo_spec, score_published, score_wrongly
+from xent.study._evaluation._misscored import score_with_sigmoids
 from xent.study._formulations import BUILT_IN
-from xent.study._misscored import score_with_sigmoids
-from xent.study._run import run_study
+from xent.study._runs._run import run_study
 
 
 @pytest.fixture(scope="module")

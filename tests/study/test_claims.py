@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xent.study._claims import claim
+from xent.study._runs._claims import claim
 
 
 def test_a_claim_keeps_others_out_until_it_ends(tmp_path):
@@ -46,7 +46,7 @@ def test_waiting_for_a_claim(tmp_path):
 
 def test_a_claim_ends_with_its_process(tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from xent.study._claims import claim\n"
+        "import os, sys; from pathlib import Path; from xent.study._runs._claims import claim\n"
         "held = claim(Path(sys.argv[1]), 'a'); print(held.__enter__(), flush=True); os._exit(9)"
     )
     done = subprocess.run(

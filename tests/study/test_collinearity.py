@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xent.study._collinearity import orthogonalise, triangular_factor
+from xent.study._optimum._collinearity import orthogonalise, triangular_factor
 
 
 def columns(rows=200, width=5, seed=0):

@@ -9,12 +9,12 @@ from scipy.optimize import minimize
 from torch.nn import functional
 
 from xent._errors import InputError
-from xent.study import _convergence
-from xent.study._convergence import LinearLoss, converge
 from xent.study._formulations import BUILT_IN, Formulation, Modifiers, modified
-from xent.study._maximum_likelihood import fit_maximum_likelihood, fit_one_vs_rest
-from xent.study._models import Stack
-from xent.study._objectives import Objective
+from xent.study._optimum._maximum_likelihood import fit_maximum_likelihood, fit_one_vs_rest
+from xent.study._training import _convergence
+from xent.study._training._convergence import LinearLoss, converge
+from xent.study._training._models import Stack
+from xent.study._training._objectives import Objective
 
 BASES = [("bce", 2), ("ce1", 2), ("ce2", 2), ("ce", 3), ("ovr", 3)]
 MODIFIERS = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from xent.study import BUILT_IN, compare
-from xent.study._curves import draw_curves
+from xent.study._show._curves import draw_curves
 
 DATA = "synthetic:n=300,features=3,seed=5"
 SVG = "{http://www.w3.org/2000/svg}"

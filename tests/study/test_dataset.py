@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit
 
 from xent._errors import InputError
-from xent.study._dataset import DataSpec, Truth, _fingerprint, load_dataset
+from xent.study._data._dataset import DataSpec, Truth, _fingerprint, load_dataset
 
 
 @pytest.fixture

@@ -6,10 +6,15 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from xent._errors import InputError
-from xent.study._columns import CategoricalColumn, NumericColumn, UnusableColumn, column_of_array
-from xent.study._encoding import Selection, encode, fit_encoding
-from xent.study._giveaways import find_giveaways
-from xent.study._sources import read_table
+from xent.study._data._columns import (
+    CategoricalColumn,
+    NumericColumn,
+    UnusableColumn,
+    column_of_array,
+)
+from xent.study._data._encoding import Selection, encode, fit_encoding
+from xent.study._data._giveaways import find_giveaways
+from xent.study._data._sources import read_table
 
 
 def text(values):

@@ -8,11 +8,11 @@ import torch
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score
 
 from xent.study import BUILT_IN, compare
-from xent.study import _evaluation as evaluation
-from xent.study import _tasks as tasks
+from xent.study._evaluation import _trial as evaluation
+from xent.study._evaluation._reproduction import reproduce_objective
 from xent.study._formulations import find_formulations
-from xent.study._objectives import Objective
-from xent.study._reproduction import reproduce_objective
+from xent.study._runs import _tasks as tasks
+from xent.study._training._objectives import Objective
 
 DATA = "synthetic:n=600,features=3,seed=1"
 THREE = "synthetic:n=900,features=3,classes=3,seed=2"

@@ -11,7 +11,7 @@ from sklearn.datasets import load_iris
 import xent
 from xent._errors import InputError
 from xent.study import BUILT_IN, load_dataset
-from xent.study._sources import table_of
+from xent.study._data._sources import table_of
 
 OPTIONS = {"seeds": 2, "epochs": 5}
 

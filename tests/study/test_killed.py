@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from xent.study import schema
-from xent.study._ledger import Ledger
+from xent.study._runs._ledger import Ledger
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 

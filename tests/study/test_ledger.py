@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xent.study._ledger import Ledger
+from xent.study._runs._ledger import Ledger
 
 FIRST, SECOND, THIRD = ({"key": key, "seed": seed} for seed, key in enumerate(("a", "b", "c")))
 
@@ -137,7 +137,7 @@ def test_a_writer_waits_for_the_lock(tmp_path):
 
 def test_a_line_outlives_a_process_that_is_killed_right_after_it(tmp_path):
     code = (
-        "import os, signal; from pathlib import Path; from xent.study._ledger import Ledger; "
+        "import os, signal; from pathlib import Path; from xent.study._runs._ledger import Ledger; "
         f"Ledger(Path({str(tmp_path / 'x.jsonl')!r})).append([{{'key': 'a'}}]); os._exit(9)"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -156,7 +156,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("xent.study._ledger._write_whole", half)
+        patch.setattr("xent.study._runs._ledger._write_whole", half)
         with pytest.raises(OSError, match="No space left"):
             ledger.append([SECOND])
     assert set(ledger.read()) == {"a"}

@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from xent.study._likelihood import (
+from xent.study._optimum._likelihood import (
     covariance,
     information,
     log_likelihood_terms,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from xent.study import _loss_timing
-from xent.study._dataset import DataSpec, load_dataset
+from xent.study._data._dataset import DataSpec, load_dataset
 from xent.study._formulations import BUILT_IN
-from xent.study._loss_timing import REPEATS, WARM_UP, time_losses
-from xent.study._objectives import Objective
-from xent.study._training import TrainingSpec
+from xent.study._training import _loss_timing
+from xent.study._training._loss_timing import REPEATS, WARM_UP, time_losses
+from xent.study._training._objectives import Objective
+from xent.study._training._stacks import TrainingSpec
 
 
 @pytest.fixture(scope="module")

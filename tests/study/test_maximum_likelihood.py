@@ -10,8 +10,8 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.linear_model import LogisticRegression
 
 from xent import _errors
-from xent.study._likelihood import log_likelihood_terms, standard_errors
-from xent.study._maximum_likelihood import (
+from xent.study._optimum._likelihood import log_likelihood_terms, standard_errors
+from xent.study._optimum._maximum_likelihood import (
     fit_maximum_likelihood,
     fit_one_vs_rest,
 )
@@ -267,7 +267,7 @@ def test_nearly_separable():
 
 def test_undecided_is_said(monkeypatch):
     """Without the linear program and the certificate nothing is claimed."""
-    from xent.study import _maximum_likelihood, _separation
+    from xent.study._optimum import _maximum_likelihood, _separation
 
     monkeypatch.setattr(
         _maximum_likelihood, "find_separation", lambda *_, **__: _separation.Separation(None)

@@ -10,7 +10,7 @@ from torch import nn
 from xent._errors import InputError
 from xent._links import Link
 from xent.study._formulations import BUILT_IN, Formulation
-from xent.study._models import (
+from xent.study._training._models import (
     BODY,
     HEAD,
     ModelSpec,
@@ -20,7 +20,7 @@ from xent.study._models import (
     perceptron_outputs,
     stream,
 )
-from xent.study._scratch import Scratch
+from xent.study._training._scratch import Scratch
 
 DOUBLE = torch.float64
 SEEDS = (0, 1, 7)

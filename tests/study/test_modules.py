@@ -11,8 +11,8 @@ from torch import nn
 
 from xent._errors import InputError
 from xent.study._formulations import BUILT_IN, Modifiers, modified
-from xent.study._models import ModelSpec, Stack
-from xent.study._modules import (
+from xent.study._training._models import ModelSpec, Stack
+from xent.study._training._modules import (
     ModulePart,
     build_module,
     find_head,
@@ -22,9 +22,9 @@ from xent.study._modules import (
     require_outputs,
     train_module,
 )
-from xent.study._objectives import Objective
-from xent.study._protocol import Scaling
-from xent.study._training import Rows, TrainingSpec, train_stack
+from xent.study._training._objectives import Objective
+from xent.study._training._protocol import Scaling
+from xent.study._training._stacks import Rows, TrainingSpec, train_stack
 
 DOUBLE = torch.float64
 
@@ -327,7 +327,7 @@ def test_objective_and_outputs_are_those_of_evaluation_mode():
 
 
 def test_blocks_of_evaluation_are_one_evaluation(monkeypatch):
-    from xent.study import _modules
+    from xent.study._training import _modules
 
     spec = TrainingSpec(epochs=2, dtype="float64")
     data = make_data(weighted=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xent.study import _newton
-from xent.study._newton import minimise, newton_step
+from xent.study._training import _newton
+from xent.study._training._newton import minimise, newton_step
 
 
 def softmax_pair(point):

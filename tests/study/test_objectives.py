@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from xent._errors import InputError
 from xent.study._formulations import BUILT_IN, Formulation, Modifiers, find_formulations, modified
-from xent.study._objectives import Objective
+from xent.study._training._objectives import Objective
 
 DOUBLE = torch.float64
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from xent.study._optimisers import make_optimiser
-from xent.study._protocol import Scaling
+from xent.study._training._optimisers import make_optimiser
+from xent.study._training._protocol import Scaling
 
 DOUBLE = torch.float64
 

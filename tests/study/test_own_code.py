@@ -20,7 +20,7 @@ import pytest
 import torch
 from torch import nn
 
-from xent.study._own_code import code_of, doubts_about
+from xent.study._runs._own_code import code_of, doubts_about
 
 LAYERS = """
 SCALE = 2.0
@@ -229,7 +229,7 @@ def test_the_same_in_another_process(tmp_path):
     )
     code = (
         "import sys; sys.path.insert(0, '.'); import mine; "
-        "from xent.study._own_code import code_of; print(code_of(mine.A))"
+        "from xent.study._runs._own_code import code_of; print(code_of(mine.A))"
     )
     texts = {
         subprocess.run(
@@ -272,7 +272,7 @@ def texts_in_new_process(folder, factor="1"):
     """The text of ``f`` in each of the modules, as a new process sees them."""
     code = (
         "import sys, json, importlib; sys.path.insert(0, '.')\n"
-        "from xent.study._own_code import code_of\n"
+        "from xent.study._runs._own_code import code_of\n"
         f"print(json.dumps({{n: code_of(importlib.import_module(n).f) for n in {list(WAYS)}}}))"
     )
     done = subprocess.run(

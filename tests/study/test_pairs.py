@@ -10,11 +10,7 @@ import pytest
 
 from xent import InputError, compare
 from xent.study import DataSpec, StudySpec
-from xent.study._designs import Design, measure
-from xent.study._margin import given_margin, margin_of_skill
-from xent.study._pair_sentences import Reading, design_sentence, p_text, sentence
-from xent.study._pairing import compare_all
-from xent.study._row_values import Entrant, ScoredRows
+from xent.study._evaluation._row_values import Entrant, ScoredRows
 from xent.study._spec import check_spec
 from xent.study._statistics import (
     Difference,
@@ -25,6 +21,10 @@ from xent.study._statistics import (
     resampled,
     verdict,
 )
+from xent.study._verdicts._designs import Design, measure
+from xent.study._verdicts._margin import given_margin, margin_of_skill
+from xent.study._verdicts._pair_sentences import Reading, design_sentence, p_text, sentence
+from xent.study._verdicts._pairing import compare_all
 
 DATA = "synthetic:n=600,features=3,seed=5"
 ROWS = 400

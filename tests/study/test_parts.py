@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from xent._errors import InputError
-from xent.study._parts import check_fractions, count_repeated_rows, split_rows
+from xent.study._data._parts import check_fractions, count_repeated_rows, split_rows
 
 FRACTIONS = st.sampled_from([(0.0, 0.2), (0.1, 0.2), (0.25, 0.5), (0.1, 0.0), (0.05, 0.9)])
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from xent import InputError, compare_predictions
-from xent.study._prediction_files import PredictionColumns, read_predictions
+from xent.study._predictions._files import PredictionColumns, read_predictions
 
 RANDOM = np.random.default_rng(5)
 Z = 1.5 * RANDOM.normal(size=120)

@@ -10,11 +10,11 @@ from torch import nn
 from xent._errors import InputError
 from xent._links import Link
 from xent.study._formulations import BUILT_IN, Formulation, Modifiers, modified
-from xent.study._models import ModelSpec, Stack
-from xent.study._modules import ModulePart, build_module, train_module
-from xent.study._objectives import Objective
-from xent.study._protocol import Scaling, match, require_matchable
-from xent.study._training import Rows, TrainingSpec, train_stack
+from xent.study._training._models import ModelSpec, Stack
+from xent.study._training._modules import ModulePart, build_module, train_module
+from xent.study._training._objectives import Objective
+from xent.study._training._protocol import Scaling, match, require_matchable
+from xent.study._training._stacks import Rows, TrainingSpec, train_stack
 
 BINARY = ("bce", "ce1", "ce2")
 SEEDS = (0, 3)

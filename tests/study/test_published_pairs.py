@@ -13,9 +13,9 @@ from xent import compare_predictions
 from xent.cli import main
 from xent.study import DataSpec, load_dataset
 from xent.study._bce_versus_ce import PUBLISHED
+from xent.study._evaluation._misscored import score_with_sigmoids
 from xent.study._formulations import BUILT_IN
-from xent.study._misscored import score_with_sigmoids
-from xent.study._models import perceptron_outputs
+from xent.study._training._models import perceptron_outputs
 
 # mean difference, ends of the 95 % interval, p of no difference, p of TOST, verdict
 TABLE = {

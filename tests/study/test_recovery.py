@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logsumexp
 
-from xent.study._formulations import BUILT_IN, Formulation, Modifiers, modified
-from xent.study._objectives import Objective
-from xent.study._recovery import (
+from xent.study._evaluation._recovery import (
     recover_one_vs_rest,
     recover_softmax,
     undo_focal,
     undo_smoothing,
     undo_weights,
 )
+from xent.study._formulations import BUILT_IN, Formulation, Modifiers, modified
+from xent.study._training._objectives import Objective
 
 WEIGHTS = (1.0, 4.0, 0.5)
 MODIFIERS = {

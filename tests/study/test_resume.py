@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 from torch import nn
 
 from xent.study import BUILT_IN, compare, schema
-from xent.study._ledger import Ledger
-from xent.study._run import Interrupted
-from xent.study._run_folder import ABANDONED
+from xent.study._runs._ledger import Ledger
+from xent.study._runs._run import Interrupted
+from xent.study._runs._run_folder import ABANDONED
 
 DATA = "synthetic:n=300,features=3,seed=5"
 # The keys of results.json that are times; all others are equal in a resumed run.
@@ -90,7 +90,7 @@ def test_a_rerun_trains_nothing_and_gives_the_same_results(options, tmp_path, mo
     def never(*_):
         raise AssertionError("a finished trial is trained again")
 
-    monkeypatch.setattr("xent.study._tasks.run_task", never)
+    monkeypatch.setattr("xent.study._runs._tasks.run_task", never)
     again = compare(**options, out=tmp_path)
     assert again.taken == again.planned == first.planned
     assert results_of(tmp_path) == before
@@ -130,7 +130,7 @@ def test_interrupted_before_anything_is_finished(tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("xent.study._tasks.run_task", stop)
+    monkeypatch.setattr("xent.study._runs._tasks.run_task", stop)
     with pytest.raises(Interrupted, match=r"^0 of 6 trials are finished$") as stopped:
         compare(DATA, seeds=2, epochs=1, out=tmp_path / "new")
     assert stopped.value.comparison is None
@@ -144,7 +144,7 @@ def test_interrupted_at_the_very_end(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("xent.study._run.with_statistics", stop)
+        patch.setattr("xent.study._runs._run.with_statistics", stop)
         with pytest.raises(Interrupted, match=r"^6 of 6 trials are finished$") as stopped:
             compare(DATA, seeds=2, epochs=1, out=tmp_path)
     assert stopped.value.comparison is None
@@ -323,7 +323,7 @@ def test_arrays_that_are_gone_are_made_again(small):
 
 
 def test_a_flipped_bit_is_found_or_harmless(small):
-    from xent.study._run_folder import RunFolder
+    from xent.study._runs._run_folder import RunFolder
 
     folder, path, content, _ = small
     key = path.stem

@@ -11,7 +11,7 @@ from torch import nn
 from xent._errors import InputError
 from xent.report import write
 from xent.study import BUILT_IN, compare
-from xent.study._run import Interrupted
+from xent.study._runs._run import Interrupted
 
 DATA = "synthetic:n=300,features=3,seed=5"
 
@@ -171,7 +171,7 @@ def test_the_report_comes_after_the_results_that_it_can_be_made_of_again(tmp_pat
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("xent.study._report_page.report_page", fail)
+    monkeypatch.setattr("xent.study._show._page.report_page", fail)
     with pytest.raises(KeyboardInterrupt):
         compare(DATA, seeds=1, epochs=1, formulations="bce", out=tmp_path)
     left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
@@ -213,7 +213,7 @@ def test_a_failed_run_makes_no_folder(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("xent.study._trials.run_tasks", fail)
+    monkeypatch.setattr("xent.study._runs._trials.run_tasks", fail)
     with pytest.raises(KeyboardInterrupt):
         compare(DATA, seeds=1, epochs=1, out=tmp_path / "new")
     assert not (tmp_path / "new").exists()

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linprog
 
-from xent.study._collinearity import orthogonalise
-from xent.study._maximum_likelihood import fit_maximum_likelihood
-from xent.study._separation import find_separation, overlap_is_certain
+from xent.study._optimum._collinearity import orthogonalise
+from xent.study._optimum._maximum_likelihood import fit_maximum_likelihood
+from xent.study._optimum._separation import find_separation, overlap_is_certain
 
 
 def separation(features, target, classes, **options):

@@ -9,14 +9,14 @@ import pytest
 import sklearn.datasets
 
 from xent._errors import InputError, MissingExtraError
-from xent.study._columns import (
+from xent.study._data._columns import (
     CategoricalColumn,
     NumericColumn,
     UnusableColumn,
     as_categories,
     column_of_series,
 )
-from xent.study._sources import read_table
+from xent.study._data._sources import read_table
 
 TEXT = "number,whole,flag,colour\n1.5,1,True,red\n,2,False,\n-2.5,3,True,blue\n"
 

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 
 from xent._errors import InputError
 from xent.study import DataSpec, StudySpec, compare, load_dataset, schema
-from xent.study._parts import exchange_halves, split_rows
-from xent.study._splits import load_splits, with_halves
+from xent.study._data._parts import exchange_halves, split_rows
+from xent.study._data._splits import load_splits, with_halves
 
 DATA = "synthetic:n=300,features=3,seed=5"
 CLASSES = ["class_0", "class_1"]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from xent.scoring import Calibration
-from xent.study._pair_checks import FEWEST_SEEDS_REDRAWN
 from xent.study._statistics import (
     combined_five_by_two,
     crossed,
@@ -24,6 +23,7 @@ from xent.study._statistics import (
     wilcoxon,
     wilson,
 )
+from xent.study._verdicts._pair_checks import FEWEST_SEEDS_REDRAWN
 
 pytestmark = pytest.mark.slow
 

@@ -14,11 +14,11 @@ from scipy import stats
 import xent
 from xent._errors import InputError
 from xent.study import SweepInterrupted, compare, schema, sweep_schema
-from xent.study._data_sets import compare_over_data_sets
-from xent.study._ledger import Ledger
+from xent.study._runs._ledger import Ledger
 from xent.study._statistics import friedman
-from xent.study._sweep import Choice, _folder_names, choose, edge_notes
-from xent.study._sweep_spec import read_sweep
+from xent.study._sweeps._spec import read_sweep
+from xent.study._sweeps._sweep import Choice, _folder_names, choose, edge_notes
+from xent.study._verdicts._data_sets import compare_over_data_sets
 
 DATA = "synthetic:n=300,features=3,seed=5"
 OTHER = "synthetic:n=300,features=2,seed=6"

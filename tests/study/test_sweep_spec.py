@@ -6,7 +6,7 @@ import pytest
 
 from xent._errors import InputError
 from xent.study import ModelSpec
-from xent.study._sweep_spec import read_sweep
+from xent.study._sweeps._spec import read_sweep
 
 FULL = """
 out = "runs/all"

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit, log_softmax
 
 from xent._errors import InputError
-from xent.study._synthetic import (
+from xent.study._data._synthetic import (
     BCE_VERSUS_CE,
     SyntheticSpec,
     draw_synthetic,
@@ -107,7 +107,7 @@ def test_malformed_keys(keys):
 
 def test_loading_imports_neither_pandas_nor_scikit_learn():
     code = (
-        "import sys; from xent.study._dataset import DataSpec, load_dataset; "
+        "import sys; from xent.study._data._dataset import DataSpec, load_dataset; "
         "load_dataset(DataSpec('bce-versus-ce')); load_dataset(DataSpec('synthetic:n=100')); "
         "print(sorted({'pandas', 'sklearn'} & set(sys.modules)))"
     )

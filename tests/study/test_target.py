@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from xent._errors import InputError
-from xent.study._columns import CategoricalColumn, NumericColumn, UnusableColumn, column_of_array
-from xent.study._target import encode_target, encode_test_target
+from xent.study._data._columns import (
+    CategoricalColumn,
+    NumericColumn,
+    UnusableColumn,
+    column_of_array,
+)
+from xent.study._data._target import encode_target, encode_test_target
 
 
 def column(values):

@@ -13,8 +13,8 @@ from torch.nn import functional
 from xent import Formulation
 from xent._errors import InputError, MissingExtraError
 from xent.study import ModelSpec, compare
+from xent.study._runs._tasks import Task, plan_tasks, run_tasks
 from xent.study._spec import StudySpec
-from xent.study._tasks import Task, plan_tasks, run_tasks
 
 DATA = "synthetic:n=300,features=3,seed=5"
 

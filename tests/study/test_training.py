@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from xent.study import _training
 from xent.study._formulations import BUILT_IN, Modifiers, modified
-from xent.study._maximum_likelihood import fit_maximum_likelihood
-from xent.study._models import Stack, perceptron_outputs
-from xent.study._objectives import Objective
-from xent.study._training import (
+from xent.study._optimum._maximum_likelihood import fit_maximum_likelihood
+from xent.study._training import _stacks as _training
+from xent.study._training._models import Stack, perceptron_outputs
+from xent.study._training._objectives import Objective
+from xent.study._training._stacks import (
     Rows,
     TrainingSpec,
     batch_order,
@@ -396,9 +396,9 @@ WITHOUT_DYNAMO = """
 import sys
 import numpy as np
 from xent.study._formulations import BUILT_IN
-from xent.study._models import Stack
-from xent.study._objectives import Objective
-from xent.study._training import Rows, TrainingSpec, train_stack
+from xent.study._training._models import Stack
+from xent.study._training._objectives import Objective
+from xent.study._training._stacks import Rows, TrainingSpec, train_stack
 
 objective = Objective.bind(BUILT_IN["bce"], np.ones(2))
 spec = TrainingSpec(epochs=2, optimizer=sys.argv[1])

@@ -8,7 +8,7 @@ from torch.nn import functional
 from xent import Formulation, Link
 from xent._errors import InputError
 from xent.study import BUILT_IN
-from xent.study._try_out import try_out
+from xent.study._training._try_out import try_out
 
 REPAIR = " See the arguments of xent.Formulation and xent.Link."
 

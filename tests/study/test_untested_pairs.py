@@ -14,17 +14,17 @@ from xent import InputError, compare, compare_predictions
 from xent._links import Link, log_sigmoid
 from xent.scoring import finding
 from xent.study import DataSpec, StudySpec, prediction_schema, schema
-from xent.study._designs import Design, measure
+from xent.study._evaluation._row_values import Entrant, ScoredRows
 from xent.study._formulations import Formulation
-from xent.study._margin import given_margin, margin_of_skill
-from xent.study._pair_sentences import percent
-from xent.study._pairing import compare_all
-from xent.study._row_values import Entrant, ScoredRows
-from xent.study._show_pairs import show_pairs
-from xent.study._soundness import unsound_subjects
+from xent.study._show._pairs import show_pairs
 from xent.study._spec import check_spec
 from xent.study._statistics import Difference, exact_mcnemar, verdict
-from xent.study._sweep import AtBest, Choice, _over_data_sets
+from xent.study._sweeps._sweep import AtBest, Choice, _over_data_sets
+from xent.study._verdicts._designs import Design, measure
+from xent.study._verdicts._margin import given_margin, margin_of_skill
+from xent.study._verdicts._pair_sentences import percent
+from xent.study._verdicts._pairing import compare_all
+from xent.study._verdicts._soundness import unsound_subjects
 
 RANDOM = np.random.default_rng(3)
 Z = 1.5 * RANDOM.normal(size=300)

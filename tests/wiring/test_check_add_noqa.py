@@ -10,7 +10,7 @@ from case_pages import samples
 
 from xent.cli import main
 from xent.wiring import check_paths
-from xent.wiring._noqa import silence_paths, silence_text
+from xent.wiring._fixes._noqa import silence_paths, silence_text
 
 HEAD = "import torch.nn.functional as F\n"
 FAULT = "F.cross_entropy(F.softmax(z, dim=1), y)"

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xent.wiring import Report, check_paths
-from xent.wiring import _cache as cache_module
-from xent.wiring import _files as files_module
-from xent.wiring import _workers as workers_module
+from xent.wiring._files import _cache as cache_module
+from xent.wiring._files import _contents as files_module
+from xent.wiring._files import _workers as workers_module
 
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
 FAULT = HEAD + "loss = F.cross_entropy(z.softmax(1), y)\n"

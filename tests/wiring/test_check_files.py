@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from xent.wiring import _files as files_module
 from xent.wiring import check_paths
-from xent.wiring._files import Files
-from xent.wiring._source import UnreadableError, may_matter
+from xent.wiring._files import _contents as files_module
+from xent.wiring._files._contents import Files
+from xent.wiring._files._source import UnreadableError, may_matter
 
 TORCH = b"import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
 ATTENTION = TORCH + b"proj = nn.Linear(4, 4)\nw = F.softmax(q @ k.transpose(-2, -1), dim=-1)\n"

@@ -13,8 +13,8 @@ import pytest
 from case_pages import Sample, samples
 
 from xent.wiring import RULES, Finding, Report, check_paths, check_text
-from xent.wiring._edits import apply_edits
-from xent.wiring._fixing import fix_paths, fix_text
+from xent.wiring._fixes._edits import apply_edits
+from xent.wiring._fixes._fixing import fix_paths, fix_text
 from xent.wiring._output._differences import diff
 
 FAULTY = [sample for sample in samples() if sample.kind == "Faulty"]

@@ -11,7 +11,7 @@ import torch
 from case_pages import IMPORTS, Sample, samples
 
 from xent.wiring import check_paths, check_text
-from xent.wiring._fixing import fix_paths, fix_text
+from xent.wiring._fixes._fixing import fix_paths, fix_text
 
 # Each is the body of f(x, y), with x of 6 rows and 4 columns and y the class of each row.
 EXPRESSIONS = {

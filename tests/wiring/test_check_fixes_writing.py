@@ -16,11 +16,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from xent.cli import main
-from xent.wiring._edits import EditError, apply_edits, lines_of, replaced
 from xent.wiring._finding import Edit
-from xent.wiring._fixing import fix_text
+from xent.wiring._fixes._edits import EditError, apply_edits, lines_of, replaced
+from xent.wiring._fixes._fixing import fix_text
+from xent.wiring._fixes._writing import UnwritableError, write
 from xent.wiring._places import Place
-from xent.wiring._writing import UnwritableError, write
 
 FAULT = "import torch.nn.functional as F\nloss = F.nll_loss(F.softmax(z, dim=1), y)\n"
 REPAIRED = FAULT.replace("F.softmax", "F.log_softmax")

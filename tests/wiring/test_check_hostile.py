@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xent.wiring import check_paths, check_text
-from xent.wiring._notebook import cells_of
+from xent.wiring._files._notebook import cells_of
 
 FAULT = "import torch.nn.functional as F\nloss = F.cross_entropy(z.softmax(1), y)\n"
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"

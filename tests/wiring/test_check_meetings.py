@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from xent.wiring import Report, check_paths
-from xent.wiring._meetings import MOST_TOGETHER, meetings
-from xent.wiring._reading import Reading
+from xent.wiring._files._meetings import MOST_TOGETHER, meetings
+from xent.wiring._files._reading import Reading
 
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
 MODEL = (

@@ -86,7 +86,7 @@ def command(
     from xent.cli._check_fixes import fixable, fixed, silenced
     from xent.cli._progress import ProgressLine
     from xent.wiring import check_paths, check_text
-    from xent.wiring._cache import cache_folder
+    from xent.wiring._files._cache import cache_folder
 
     if not paths:
         raise InputError("check: PATH", "at least one file or folder", "none", "Try: xent check .")
@@ -160,7 +160,7 @@ def _show_problems(report: Report, *, verbose: bool) -> None:
     if not report.problems and not report.cache_problem:
         return
     from xent._text import printable
-    from xent.wiring._provenance import IN_PART
+    from xent.wiring._flow._interpreter import IN_PART
 
     in_part = {path for path, reason in report.problems if reason.startswith(IN_PART)}
     for path, reason in report.problems:

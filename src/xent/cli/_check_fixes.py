@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from xent.wiring import Finding, Report
-    from xent.wiring._edited import Change
+    from xent.wiring._fixes._edited import Change
 
 
 def fixed(
@@ -29,7 +29,7 @@ def fixed(
         What is left, and whether that is all: with ``diff`` whether nothing would change, else
         whether every file could be written.
     """
-    from xent.wiring._fixing import fix_paths, fix_text
+    from xent.wiring._fixes._fixing import fix_paths, fix_text
 
     if _is_stdin(paths):
         selectors.pop("jobs")
@@ -63,7 +63,7 @@ def _show_changes(changes: Sequence[Change]) -> None:
 
 def silenced(paths: Sequence[str], name: str, selectors: dict[str, Any]) -> int:
     """Add comments that silence what is shown; the exit code."""
-    from xent.wiring._noqa import silence_paths, silence_text
+    from xent.wiring._fixes._noqa import silence_paths, silence_text
 
     if _is_stdin(paths):
         selectors.pop("jobs")
@@ -94,7 +94,7 @@ def _write(changes: Sequence[Change]) -> bool:
     from pathlib import Path
 
     from xent._text import printable
-    from xent.wiring._writing import UnwritableError, write
+    from xent.wiring._fixes._writing import UnwritableError, write
 
     done = True
     for change in changes:

@@ -190,7 +190,7 @@ def command(
         if show:
             hand_over(comparison, out, show=True, wanted=True)
         return exit_code(comparison)
-    from xent.study._terminal import show as show_comparison
+    from xent.study._show._terminal import show as show_comparison
 
     show_comparison(comparison, terminal())
     hand_over(comparison, out, show=show, wanted=False)

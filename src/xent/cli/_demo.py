@@ -46,8 +46,8 @@ def command(
             hand_over(comparison, out, show=True, wanted=True)
         return exit_code(comparison)
     from xent.study._bce_versus_ce import score_published, score_wrongly
-    from xent.study._terminal import show as show_comparison
-    from xent.study._terminal import show_sigmoid_scores
+    from xent.study._show._terminal import show as show_comparison
+    from xent.study._show._terminal import show_sigmoid_scores
 
     console = terminal()
     show_comparison(comparison, console)

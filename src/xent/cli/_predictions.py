@@ -33,7 +33,7 @@ def compare_files(
 ) -> int:
     """Compare files of predictions; returns the exit code."""
     from xent.study import compare_predictions
-    from xent.study._prediction_files import read_predictions
+    from xent.study._predictions._files import read_predictions
 
     _refuse_others(context)
     columns, kind = _columns(options), _kind(options["input_kind"])
@@ -94,7 +94,7 @@ def _refuse_others(context: click.Context) -> None:
 
 
 def _columns(options: dict[str, Any]) -> Any:
-    from xent.study._prediction_files import PredictionColumns
+    from xent.study._predictions._files import PredictionColumns
 
     return PredictionColumns(
         target=options["target"],

@@ -39,7 +39,7 @@ def run_file(
     if given:
         raise click.UsageError(_misplaced(given[0], Path(path).name), context)
     from xent.study import sweep
-    from xent.study._sweep_spec import read_sweep
+    from xent.study._sweeps._spec import read_sweep
 
     source = context.get_parameter_source("jobs")
     chosen = jobs if source is ParameterSource.COMMANDLINE else None
@@ -50,7 +50,7 @@ def run_file(
     if as_json:
         print_document(result.to_dict())
     else:
-        from xent.study._show_sweep import show_sweep
+        from xent.study._show._sweep import show_sweep
 
         show_sweep(result, terminal())
         _say_where(result)

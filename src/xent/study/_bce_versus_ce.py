@@ -15,13 +15,13 @@ import numpy as np
 from xent._links import Array
 from xent.scoring import Finding, Scores, objective_findings, prediction_findings
 from xent.study._comparison import Comparison
-from xent.study._dataset import Dataset, DataSpec
-from xent.study._evaluation import mean_log_loss, score_part
+from xent.study._data._dataset import Dataset, DataSpec
+from xent.study._evaluation._misscored import REASONS, score_with_sigmoids
+from xent.study._evaluation._trial import mean_log_loss, score_part
 from xent.study._formulations import BUILT_IN, Formulation
-from xent.study._misscored import REASONS, score_with_sigmoids
-from xent.study._models import perceptron_outputs
 from xent.study._spec import StudySpec
-from xent.study._training import TrainingSpec
+from xent.study._training._models import perceptron_outputs
+from xent.study._training._stacks import TrainingSpec
 
 FORMULATIONS = ("bce", "ce1", "ce2")
 

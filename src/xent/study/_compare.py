@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xent._errors import InputError
-from xent.study._columns import Table
 from xent.study._comparison import Comparison
-from xent.study._dataset import DataSpec
+from xent.study._data._columns import Table
+from xent.study._data._dataset import DataSpec
+from xent.study._data._sources import table_of
 from xent.study._formulations import Formulation
-from xent.study._models import Factory, ModelSpec
-from xent.study._run import run_study
-from xent.study._sources import table_of
+from xent.study._runs._run import run_study
 from xent.study._spec import StudySpec, default_seeds
-from xent.study._training import TrainingSpec
+from xent.study._training._models import Factory, ModelSpec
+from xent.study._training._stacks import TrainingSpec
 
 if TYPE_CHECKING:
     import pandas as pd

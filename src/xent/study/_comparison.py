@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xent.scoring import Finding, Scores
-from xent.study._dataset import Dataset
-from xent.study._evaluation import Trial
+from xent.study._data._dataset import Dataset
+from xent.study._evaluation._trial import Trial
 from xent.study._formulations import Formulation
-from xent.study._intervals import MetricInterval
-from xent.study._maximum_likelihood import MaximumLikelihood
-from xent.study._pairs import FITTED, Margin, Pair
+from xent.study._optimum._maximum_likelihood import MaximumLikelihood
 from xent.study._spec import StudySpec
+from xent.study._verdicts._intervals import MetricInterval
+from xent.study._verdicts._pairs import FITTED, Margin, Pair
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -374,7 +374,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, object]:
         """The results as JSON values, by the schema in ``results.schema.json``."""
-        from xent.study._results import results
+        from xent.study._show._results import results
 
         return results(self)
 
@@ -388,7 +388,7 @@ class Comparison:
             InputError: if that can't be written.
         """
         from xent.report import write_page
-        from xent.study._report_page import report_page
+        from xent.study._show._page import report_page
 
         page = report_page(self)
         if path is not None:
@@ -396,7 +396,7 @@ class Comparison:
         return page
 
     def _repr_html_(self) -> str:
-        from xent.study._notebook import render
+        from xent.study._show._notebook import render
 
         return render(self)
 

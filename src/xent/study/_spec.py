@@ -11,15 +11,15 @@ import numpy as np
 
 from xent._errors import InputError
 from xent._links import LINKS
-from xent.study._dataset import Dataset, DataSpec
+from xent.study._data._dataset import Dataset, DataSpec
 from xent.study._formulations import Formulation
-from xent.study._models import ModelSpec
-from xent.study._own_code import code_of
-from xent.study._pairs import FITTED, PROCEDURE, QUESTIONS
-from xent.study._protocol import match, require_matchable
+from xent.study._runs._own_code import code_of
 from xent.study._statistics import check_level, check_margin
-from xent.study._training import TrainingSpec
-from xent.study._try_out import try_out
+from xent.study._training._models import ModelSpec
+from xent.study._training._protocol import match, require_matchable
+from xent.study._training._stacks import TrainingSpec
+from xent.study._training._try_out import try_out
+from xent.study._verdicts._pairs import FITTED, PROCEDURE, QUESTIONS
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "lbfgs")
 PROTOCOLS = ("as-written", "matched")

@@ -32,9 +32,9 @@ from xent.wiring._rule import Rule as Rule
 from xent.wiring.rules import RULES as RULES
 
 if TYPE_CHECKING:
-    from xent.wiring._fixing import Fixed as Fixed
-    from xent.wiring._fixing import fix_paths as fix_paths
-    from xent.wiring._fixing import fix_text as fix_text
+    from xent.wiring._fixes._fixing import Fixed as Fixed
+    from xent.wiring._fixes._fixing import fix_paths as fix_paths
+    from xent.wiring._fixes._fixing import fix_text as fix_text
     from xent.wiring._live import batch_of as batch_of
     from xent.wiring._live import findings as findings
     from xent.wiring._live import floor_finding as floor_finding

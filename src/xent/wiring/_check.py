@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from xent.wiring._cache import Cache
 from xent.wiring._explanations import Explanation
-from xent.wiring._files import Files
+from xent.wiring._files._cache import Cache
+from xent.wiring._files._contents import Files
+from xent.wiring._files._meetings import meetings
+from xent.wiring._files._paths import Reach, files_of, reach_around, reach_of
+from xent.wiring._files._project import look_anew
+from xent.wiring._files._reading import Reading, distinct
+from xent.wiring._files._workers import Result, Targets, read_all
 from xent.wiring._finding import Finding, Fix
-from xent.wiring._meetings import meetings
-from xent.wiring._paths import Reach, files_of, reach_around, reach_of
-from xent.wiring._project import look_anew
-from xent.wiring._reading import Reading, distinct
 from xent.wiring._selection import Selection, check_selectors, selection_for
 from xent.wiring._suppressions import apply as apply_suppressions
-from xent.wiring._workers import Result, Targets, read_all
 
 # What is told of the files that are done, and of how many there are.
 Progress = Callable[[int, int], None]
@@ -134,7 +134,7 @@ def check_text(
     'softmax-into-cross-entropy'
     """
     options = options_of(select, extend_select, ignore)
-    from xent.wiring._reader import read_together
+    from xent.wiring._files._reader import read_together
 
     _look_anew()
     path = Path(name if name != "-" else "stdin.py").absolute()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from xent.wiring._events import LossCall
-from xent.wiring._kinds import Kind
-from xent.wiring._losses import LOG_PROBABILITY, LOGITS, PROBABILITY
+from xent.wiring._flow._events import LossCall
+from xent.wiring._flow._kinds import Kind
+from xent.wiring._flow._losses import LOG_PROBABILITY, LOGITS, PROBABILITY
+from xent.wiring._flow._record import Record
 from xent.wiring._places import Place
-from xent.wiring._record import Record
 
 _RIGHT = {
     (Kind.LOGITS, LOGITS): "{loss} takes logits and applies {link} itself",

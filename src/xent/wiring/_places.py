@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xent.wiring._source import Source
+    from xent.wiring._files._source import Source
 
 
 @dataclass(frozen=True, order=True)

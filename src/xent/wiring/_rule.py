@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from xent.wiring._events import Event
 from xent.wiring._finding import Finding, Fix, Related
+from xent.wiring._flow._events import Event
+from xent.wiring._flow._record import Record
 from xent.wiring._places import Place, Site
-from xent.wiring._record import Record
 
 Fault = tuple[Event, str, str, tuple[tuple[Site, str], ...], str | None]
 

@@ -100,8 +100,8 @@ def check_selectors(option: str, selectors: Sequence[str]) -> tuple[str, ...]:
             continue
         from difflib import get_close_matches
 
-        known = [word for rule in RULES.values() for word in (rule.code, rule.name)]
-        near = get_close_matches(selector, known, n=1)
+        # Codes that are alike in letters have nothing else in common.
+        near = get_close_matches(selector, [rule.name for rule in RULES.values()], n=1)
         repair = f"Did you mean {near[0]}?" if near else "xent rule lists the rules."
         raise InputError(option, "codes, beginnings of codes or names of rules", repr(selector),
                          repair)  # fmt: skip

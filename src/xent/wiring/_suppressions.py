@@ -8,10 +8,10 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from xent.wiring._files._source import Source
 from xent.wiring._finding import Edit, Finding, Fix
 from xent.wiring._places import Place
 from xent.wiring._selection import matches
-from xent.wiring._source import Source
 from xent.wiring.rules import RULES
 from xent.wiring.rules._suppressions import UNUSED
 

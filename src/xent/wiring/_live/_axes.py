@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from xent.wiring._finding import NOTE
+from xent.wiring._flow._losses import LOG_PROBABILITY
 from xent.wiring._live._chance import chance_of_unit_sums, chance_words, level_by_chance
 from xent.wiring._live._evidence import Evidence
 from xent.wiring._live._report import Outcome, Unknown, found
-from xent.wiring._losses import LOG_PROBABILITY
 
 # Sums over another axis need the whole tensor, not some of its rows.
 _MOST_NUMBERS = 2**22

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xent._errors import InputError
+from xent.wiring._flow._losses import LOGITS, Loss
 from xent.wiring._live._given_loss import GivenLoss, given_loss
 from xent.wiring._live._given_tensor import given_tensor, has_values
 from xent.wiring._live._rows import Rows, sampled
-from xent.wiring._losses import LOGITS, Loss
 
 MOST_ROWS = 4096
 _IGNORED = {"cross_entropy", "nll_loss", "softmax_focal_loss", "cross_entropy_statistics"}

@@ -13,7 +13,7 @@ from torch.nn import _reduction
 
 from xent._contracts import CONTRACTS
 from xent._errors import InputError
-from xent.wiring._losses import FUNCTIONS, LAYERS, Loss, loss_function, loss_layer
+from xent.wiring._flow._losses import FUNCTIONS, LAYERS, Loss, loss_function, loss_layer
 
 CLASS_PROBABILITY, NUMBER = "class probability", "number"
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from xent.wiring._flow._losses import LOGITS
 from xent.wiring._live._batch import Batch
 from xent.wiring._live._evidence import Evidence
 from xent.wiring._live._loss_values import OF_MARGIN, has_margin
 from xent.wiring._live._report import LiveFinding, Outcome, Right, found
 from xent.wiring._live._rows import Array
-from xent.wiring._losses import LOGITS
 
 # So many wrong rows at least before saturation is told, and so large a part of all rows.
 _FEWEST_WRONG, _PART_WRONG = 3, 0.1

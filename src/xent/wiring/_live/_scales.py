@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from xent._symptoms import double_softmax_loss_floor
 from xent.wiring._finding import ERROR, NOTE, WARNING
+from xent.wiring._flow._losses import LOG_PROBABILITY, LOGITS
 from xent.wiring._live._axes import axes
 from xent.wiring._live._batch import Batch
 from xent.wiring._live._chance import FOR_A_WARNING, chance_words, level_by_chance
@@ -17,7 +18,6 @@ from xent.wiring._live._evidence import Evidence
 from xent.wiring._live._given_loss import CLASS_PROBABILITY, NUMBER
 from xent.wiring._live._logarithms import into_divergence, into_likelihood
 from xent.wiring._live._report import LiveFinding, Outcome, Right, Unknown, found, range_words
-from xent.wiring._losses import LOG_PROBABILITY, LOGITS
 
 _CUTTING = (
     "relu", "tanh", "leaky_relu", "hardtanh", "elu", "celu", "gelu", "silu", "mish", "softplus",

@@ -8,12 +8,12 @@ import numpy as np
 
 from xent._links import log_sigmoid, log_softmax
 from xent.wiring._finding import ERROR
+from xent.wiring._flow._losses import LOGITS
 from xent.wiring._live._batch import Batch
 from xent.wiring._live._evidence import Evidence
 from xent.wiring._live._given_loss import GivenLoss
 from xent.wiring._live._report import LiveFinding, Outcome, Right, Unknown, found
 from xent.wiring._live._rows import Array, sampled
-from xent.wiring._losses import LOGITS
 
 # Far above what half precision rounds away, far below what another link changes.
 _CLOSE = 0.01

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from xent._text import printable
-from xent.wiring._edited import Change
-from xent.wiring._edits import decoded, lines_of
-from xent.wiring._edits_notebook import cell_sources
+from xent.wiring._fixes._edited import Change
+from xent.wiring._fixes._edits import decoded, lines_of
+from xent.wiring._fixes._edits_notebook import cell_sources
 
 
 def diff(changes: Iterable[Change]) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from xent._text import filled, printable
 from xent.wiring._check import Report
+from xent.wiring._files._source import Source, UnreadableError, lines_of, read_bytes
 from xent.wiring._finding import ERROR, NOTE, WARNING, Finding
 from xent.wiring._output._lines import where
 from xent.wiring._places import Place
-from xent.wiring._source import Source, UnreadableError, lines_of, read_bytes
 
 WIDTH = 100
 _CUT = "..."

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from xent.wiring._events import Applied, LossCall
 from xent.wiring._finding import ERROR, NOTE, WARNING
-from xent.wiring._kinds import Kind
-from xent.wiring._losses import LOGITS
-from xent.wiring._producers import Effect
-from xent.wiring._record import Record
-from xent.wiring._repairs_activations import remove_input_activation, remove_outer_or_inner
-from xent.wiring._repairs_losses import drop_one_log_softmax
+from xent.wiring._fixes._activations import remove_input_activation, remove_outer_or_inner
+from xent.wiring._fixes._losses import drop_one_log_softmax
+from xent.wiring._flow._events import Applied, LossCall
+from xent.wiring._flow._kinds import Kind
+from xent.wiring._flow._losses import LOGITS
+from xent.wiring._flow._producers import Effect
+from xent.wiring._flow._record import Record
 from xent.wiring._rule import BOTH, Fault, Repair, Rule, fault
 
 

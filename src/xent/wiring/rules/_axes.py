@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xent.wiring._events import Applied, AxisLeftOut
 from xent.wiring._finding import NOTE, WARNING
-from xent.wiring._kinds import Kind
-from xent.wiring._producers import Effect
-from xent.wiring._record import Record
-from xent.wiring._repairs_formulas import add_axis, change_axis
+from xent.wiring._fixes._formulas import add_axis, change_axis
+from xent.wiring._flow._events import Applied, AxisLeftOut
+from xent.wiring._flow._kinds import Kind
+from xent.wiring._flow._producers import Effect
+from xent.wiring._flow._record import Record
 from xent.wiring._rule import BOTH, Fault, Repair, Rule, fault
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xent.wiring._events import Applied
 from xent.wiring._finding import NOTE
-from xent.wiring._kinds import Kind
-from xent.wiring._producers import Effect
-from xent.wiring._record import Record
-from xent.wiring._repairs_formulas import use_log_softmax, use_logsigmoid, use_logsumexp
+from xent.wiring._fixes._formulas import use_log_softmax, use_logsigmoid, use_logsumexp
+from xent.wiring._flow._events import Applied
+from xent.wiring._flow._kinds import Kind
+from xent.wiring._flow._producers import Effect
+from xent.wiring._flow._record import Record
+from xent.wiring._flow._values import Tensor
 from xent.wiring._rule import Fault, Repair, Rule, fault
-from xent.wiring._values import Tensor
 
 
 def _of_softmax(tensor: Tensor) -> bool:

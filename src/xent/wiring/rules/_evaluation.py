@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from xent.wiring._events import Applied, Compared, LossCall, Returned, Scored
 from xent.wiring._finding import ERROR, NOTE, WARNING
-from xent.wiring._kinds import Kind
-from xent.wiring._losses import LOGITS
+from xent.wiring._fixes._activations import remove_input_activation
+from xent.wiring._fixes._evaluation import apply_link, compare_with_zero, to_sigmoid, to_softmax
+from xent.wiring._flow._events import Applied, Compared, LossCall, Returned, Scored
+from xent.wiring._flow._kinds import Kind
+from xent.wiring._flow._losses import LOGITS
+from xent.wiring._flow._producers import Effect
+from xent.wiring._flow._record import Record
+from xent.wiring._flow._values import Tensor
 from xent.wiring._places import Site
-from xent.wiring._producers import Effect
-from xent.wiring._record import Record
-from xent.wiring._repairs_activations import remove_input_activation
-from xent.wiring._repairs_evaluation import apply_link, compare_with_zero, to_sigmoid, to_softmax
 from xent.wiring._rule import BOTH, Fault, Repair, Rule, fault
-from xent.wiring._values import Tensor
 
 
 def _trained_on_logits(record: Record, tensor: Tensor, *, of_rows: bool) -> LossCall | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xent.wiring._events import Applied, LossCall
 from xent.wiring._finding import ERROR
-from xent.wiring._kinds import Kind
-from xent.wiring._losses import LOGITS
-from xent.wiring._producers import Effect
-from xent.wiring._record import Record
+from xent.wiring._flow._events import Applied, LossCall
+from xent.wiring._flow._kinds import Kind
+from xent.wiring._flow._losses import LOGITS
+from xent.wiring._flow._producers import Effect
+from xent.wiring._flow._record import Record
+from xent.wiring._flow._values import Container, Instance, Tensor
 from xent.wiring._rule import BOTH, Fault, Rule, fault
-from xent.wiring._values import Container, Instance, Tensor
 
 
 def _single_loss(record: Record) -> Iterator[Fault]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xent.wiring._events import Event, LossCall
 from xent.wiring._finding import ERROR, NOTE, Fix
-from xent.wiring._kinds import Kind
-from xent.wiring._record import Record
-from xent.wiring._repairs_log_softmax import to_log_softmax
-from xent.wiring._repairs_losses import add_log_target, other_loss
+from xent.wiring._fixes._log_softmax import to_log_softmax
+from xent.wiring._fixes._losses import add_log_target, other_loss
+from xent.wiring._flow._events import Event, LossCall
+from xent.wiring._flow._kinds import Kind
+from xent.wiring._flow._record import Record
+from xent.wiring._flow._values import NOTHING, Constant, Tensor
 from xent.wiring._rule import BOTH, Fault, Repair, Rule, fault
-from xent.wiring._values import NOTHING, Constant, Tensor
 
 
 def _calls(record: Record, name: str) -> Iterator[LossCall]:

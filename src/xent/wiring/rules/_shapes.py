@@ -10,8 +10,13 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from xent.wiring._events import LossCall
-from xent.wiring._forms import (
+from xent.wiring._flow._events import LossCall
+from xent.wiring._flow._kinds import Kind
+from xent.wiring._flow._record import Record
+from xent.wiring._flow._values import Layer, Tensor
+from xent.wiring._places import Site
+from xent.wiring._rule import Fault, fault
+from xent.wiring.rules._forms import (
     BOOL,
     FLOAT,
     INT,
@@ -21,12 +26,7 @@ from xent.wiring._forms import (
     form_of,
     numbers_given,
 )
-from xent.wiring._kinds import Kind
-from xent.wiring._places import Site
-from xent.wiring._record import Record
-from xent.wiring._rule import Fault, fault
-from xent.wiring._surroundings import Surroundings, imports
-from xent.wiring._values import Layer, Tensor
+from xent.wiring.rules._surroundings import Surroundings, imports
 
 _OF_CLASSES = ("cross_entropy", "nll_loss")
 _BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")

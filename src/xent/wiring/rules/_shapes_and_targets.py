@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xent.wiring._finding import ERROR
-from xent.wiring._record import Record
+from xent.wiring._flow._record import Record
 from xent.wiring._rule import BOTH, RUN_TIME, Fault, Rule
 from xent.wiring.rules._shapes import class_axis, shape_mismatch, target_form
 

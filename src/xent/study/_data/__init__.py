@@ -1,0 +1,1 @@
+"""The data of a study: sources, columns, roles, splits, encoding."""

@@ -1,0 +1,1 @@
+"""The fit of greatest likelihood, and what stands in its way."""

@@ -1,0 +1,1 @@
+"""Runs: trials as tasks, and the folder that keeps what is finished."""

@@ -1,0 +1,1 @@
+"""What is shown of a study: on the terminal, in a notebook, as a page."""

@@ -1,0 +1,1 @@
+"""Training: models, what they minimise, and the steps that do it."""

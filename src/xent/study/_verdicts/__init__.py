@@ -1,0 +1,1 @@
+"""Verdicts: which test answers which question, and what its answer is in words."""

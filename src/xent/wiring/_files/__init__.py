@@ -1,0 +1,1 @@
+"""Which files are checked, how they are read, and what is kept of it."""
