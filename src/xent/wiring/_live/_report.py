@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from xent._text import filled
 from xent.wiring._finding import ERROR, LEVELS, NOTE
 from xent.wiring._live._rows import Array
 from xent.wiring.rules import RULES
@@ -143,10 +143,12 @@ class LiveReport:
         }
 
     def __str__(self) -> str:
-        blocks = [_filled(f"{self.subject}: {self._verdict()}", "")]
+        blocks = [filled(f"{self.subject}: {self._verdict()}", WIDTH)]
         blocks += [_finding_text(finding) for finding in self.findings]
         for title, items in (("Right", self.checked), ("Not known", self.not_checked)):
-            lines = [_filled(f"{each.because} [{', '.join(each.codes)}]", "  ") for each in items]
+            lines = [
+                filled(f"{each.because} [{', '.join(each.codes)}]", WIDTH, "  ") for each in items
+            ]
             if lines:
                 blocks.append("\n".join([f"{title}:", *lines]))
         return "\n\n".join(blocks)
@@ -183,14 +185,8 @@ def _finding_text(finding: LiveFinding) -> str:
     return "\n".join(
         [
             f"{finding.code} {finding.name} ({mark.lower()})",
-            _filled(finding.message, "  "),
-            _filled(f"Seen: {finding.evidence}", "  "),
-            _filled(f"Repair: {finding.repair}", "  "),
+            filled(finding.message, WIDTH, "  "),
+            filled(f"Seen: {finding.evidence}", WIDTH, "  "),
+            filled(f"Repair: {finding.repair}", WIDTH, "  "),
         ]
-    )
-
-
-def _filled(text: str, indent: str) -> str:
-    return textwrap.fill(
-        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
     )
