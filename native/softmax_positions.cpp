@@ -311,7 +311,7 @@ class Strips {
     const Slopes slope_of = slopes_of(strip);
     for (std::size_t c = 0; c < classes_; ++c) {
       if (strip.lanes == n) {
-        store<false>(to + c * stride_, slope_of(c));
+        store<streaming>(to + c * stride_, slope_of(c));
       } else {
         store_first(to + c * stride_, strip.lanes, slope_of(c));
       }
@@ -319,19 +319,24 @@ class Strips {
   }
 };
 
+// Whether every vector of the gradient is a whole line: others would only be in the way of memory.
+template <typename Stored, bool rows_in_memory>
+bool writes_whole_lines(const SoftmaxRows& rows, std::size_t first) {
+  const auto gradient = reinterpret_cast<std::uintptr_t>(rows.gradient);
+  if (rows_in_memory) return (gradient + first * rows.classes * sizeof(Stored)) % vector_bytes == 0;
+  return sizeof(Stored) == sizeof(Scalar<Stored>) && gradient % vector_bytes == 0 &&
+         rows.positions % width<Stored> == 0 && first % width<Stored> == 0;
+}
+
 template <typename Stored, bool rows_in_memory, bool smoothing>
 double run_strips(const SoftmaxRows& rows, std::size_t first, std::size_t last) {
   using Plain = Strips<Stored, rows_in_memory, smoothing, false>;
-  using Streamed = Strips<Stored, rows_in_memory, smoothing, rows_in_memory>;
+  using Streamed = Strips<Stored, rows_in_memory, smoothing, true>;
   static thread_local Scratch scratch, tables;
   void* memory = scratch.take(Plain::scratch_bytes(rows.classes));
   void* turn = rows_in_memory ? tables.take(Turn<Stored>::bytes(rows.classes, strips_together)) : nullptr;
   const bool ready = tables.holds(rows.classes);
-  // Whole vectors of rows begin at whole lines only where the first one does.
-  const auto start =
-      reinterpret_cast<std::uintptr_t>(rows.gradient) + first * rows.classes * sizeof(Stored);
-  const bool aligned = start % vector_bytes == 0;
-  if (rows_in_memory && rows.streaming && aligned) {
+  if (rows.streaming && writes_whole_lines<Stored, rows_in_memory>(rows, first)) {
     return Streamed(rows, memory, turn, ready).run(first, last);
   }
   return Plain(rows, memory, turn, ready).run(first, last);

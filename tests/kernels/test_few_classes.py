@@ -27,7 +27,7 @@ def assert_as_in_double(logits, target):
     ours = logits.clone().requires_grad_()
     loss = F.cross_entropy(ours, target)
     loss.backward()
-    exact = logits.double().requires_grad_()
+    exact = logits.double().clone().requires_grad_()
     expected = torch.nn.functional.cross_entropy(exact, target)
     expected.backward()
     gradient = torch.where((target == -100)[:, None], 0.0, exact.grad)
@@ -51,3 +51,22 @@ def test_gradients_past_the_caches(classes):
     # The second time the memory of the first gradient is used again, and written past the caches.
     for _ in range(2):
         assert_as_in_double(logits, target)
+
+
+@pytest.mark.parametrize("height", [160, 161])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+def test_gradients_of_images_past_the_caches(height, dtype):
+    images = 17 if dtype == torch.bfloat16 else 8
+    random = torch.Generator().manual_seed(height)
+    logits = torch.randn(images, 21, height, 161, dtype=torch.float64, generator=random).to(dtype)
+    target = torch.randint(0, 21, (images, height, 161), generator=random)
+    target[:, 5, :7] = -100
+    exact = logits.double().clone().requires_grad_()
+    torch.nn.functional.cross_entropy(exact, target).backward()
+    for _ in range(2):
+        ours = logits.clone().requires_grad_()
+        F.cross_entropy(ours, target).backward()
+        digits = DIGITS[dtype]
+        torch.testing.assert_close(
+            ours.grad.double(), exact.grad, rtol=10 * digits, atol=digits / target.numel()
+        )
