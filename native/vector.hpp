@@ -157,6 +157,25 @@ XENT_INLINE void narrow(float value, float16* out) {
 
 // ---- vectors of memory ----
 
+#if defined(__AVX512F__)
+// Half types in registers.
+template <typename Stored>
+XENT_INLINE floats widen(__m256i bits) {
+  if constexpr (std::is_same_v<Stored, float16>) return (floats)_mm512_cvtph_ps(bits);
+  return (floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
+}
+template <typename Stored>
+XENT_INLINE __m256i narrow(floats value) {
+  if constexpr (std::is_same_v<Stored, float16>) {
+    return _mm512_cvtps_ph((__m512)value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  const __m512i whole = (__m512i)value;
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(whole, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(whole, _mm512_set1_epi32(0x7fff)), odd);
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+}
+#endif
+
 template <typename Stored>
 XENT_INLINE Vector<Stored> load(const Stored* from) {
   constexpr std::size_t n = width<Stored>;
@@ -166,11 +185,8 @@ XENT_INLINE Vector<Stored> load(const Stored* from) {
     return result;
   }
 #if defined(__AVX512F__)
-  if constexpr (std::is_same_v<Stored, bfloat16>) {
-    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-    return (floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
-  } else if constexpr (std::is_same_v<Stored, float16>) {
-    return (floats)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  if constexpr (sizeof(Stored) == 2) {
+    return widen<Stored>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
   }
 #elif defined(__AVX2__)
   if constexpr (std::is_same_v<Stored, bfloat16>) {
@@ -193,9 +209,8 @@ XENT_INLINE Vector<Stored> load_first(const Stored* from, std::size_t count, Sca
     return (floats)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), mask, from);
   } else if constexpr (sizeof(Stored) == 2) {
     const auto mask = static_cast<__mmask16>((1u << count) - 1u);
-    Stored padded[width<Stored>];
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(padded), _mm256_maskz_loadu_epi16(mask, from));
-    return (floats)_mm512_mask_mov_ps(_mm512_set1_ps(fill), mask, (__m512)load(padded));
+    const floats values = widen<Stored>(_mm256_maskz_loadu_epi16(mask, from));
+    return (floats)_mm512_mask_mov_ps(_mm512_set1_ps(fill), mask, (__m512)values);
   }
 #endif
   Vector<Stored> result = repeat<Vector<Stored>>(fill);
@@ -233,20 +248,13 @@ XENT_INLINE void store(Stored* to, Vector<Stored> value) {
     return;
   }
 #if defined(__AVX512F__)
-  __m256i bits;
-  if constexpr (std::is_same_v<Stored, bfloat16>) {
-    const __m512i whole = (__m512i)value;
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(whole, 16), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(whole, _mm512_set1_epi32(0x7fff)), odd);
-    bits = _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
-  } else {
-    bits = _mm512_cvtps_ph((__m512)value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  }
-  auto* line = reinterpret_cast<__m256i*>(to);
-  if constexpr (streaming) {
-    _mm256_stream_si256(line, bits);
-  } else {
-    _mm256_storeu_si256(line, bits);
+  if constexpr (sizeof(Stored) == 2) {
+    auto* line = reinterpret_cast<__m256i*>(to);
+    if constexpr (streaming) {
+      _mm256_stream_si256(line, narrow<Stored>(value));
+    } else {
+      _mm256_storeu_si256(line, narrow<Stored>(value));
+    }
   }
 #else
   for (std::size_t i = 0; i < width<Stored>; ++i) narrow(value[i], to + i);
@@ -260,10 +268,7 @@ XENT_INLINE void store_first(Stored* to, std::size_t count, Vector<Stored> value
     _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1u), (__m512)value);
     return;
   } else if constexpr (sizeof(Stored) == 2) {
-    Stored whole[width<Stored>];
-    store<false>(whole, value);
-    _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1u << count) - 1u),
-                             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(whole)));
+    _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1u << count) - 1u), narrow<Stored>(value));
     return;
   }
 #endif
