@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from xent.wiring._files._source import Source
 from xent.wiring._finding import Edit
-from xent.wiring._flow._names import canonical
+from xent.wiring._flow._names import canonical, imported
 from xent.wiring._places import Site
 
 Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.Module
@@ -237,14 +237,8 @@ def _parsed(text: str) -> list[ast.stmt]:
 
 def _bound(node: ast.AST) -> Iterator[tuple[str, str]]:
     """Names that a node binds, each with what an import makes of it, or with nothing."""
-    if isinstance(node, ast.Import):
-        for name in node.names:
-            top = name.name.partition(".")[0]
-            yield (name.asname, name.name) if name.asname else (top, top)
-    elif isinstance(node, ast.ImportFrom):
-        for name in node.names:
-            full = "" if node.level else canonical(f"{node.module}.{name.name}")
-            yield name.asname or name.name, full
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield from ((name, canonical(full)) for name, full in imported(node))
     elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
         yield node.id, ""
     elif isinstance(node, ast.arg):

@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
 from xent.wiring._files._source import Source
+from xent.wiring._flow._names import imported
 from xent.wiring._places import Site
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
@@ -75,7 +76,7 @@ def imports(source: Source) -> dict[str, str]:
         return known
     found: dict[str, str] = {}
     for node in _top_level(source.body):
-        for name, full in _imported(node):
+        for name, full in imported(node):
             found[name] = full if found.get(name, full) == full else ""
     source.__dict__["_imports"] = found
     return found
@@ -87,17 +88,6 @@ def _top_level(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _top_level(statement.body)
         else:
             yield statement
-
-
-def _imported(node: ast.stmt) -> Iterator[tuple[str, str]]:
-    if isinstance(node, ast.Import):
-        for name in node.names:
-            top = name.name.partition(".")[0]
-            yield (name.asname, name.name) if name.asname else (top, top)
-    elif isinstance(node, ast.ImportFrom):
-        for name in node.names:
-            full = "" if node.level else f"{node.module}.{name.name}"
-            yield name.asname or name.name, full
 
 
 def _path_to(body: Sequence[ast.stmt], node: ast.AST) -> list[tuple[Sequence[ast.stmt], int]]:
