@@ -1,5 +1,5 @@
 # make demo   set up and run the main job         make test   set up and run the tests
-# make lint   format, lint, types, layers         make bench  speed of the study, side by side
+# make lint   format, lint, types, layers, losses make bench  speed of the study, side by side
 # make bench-losses, make bench-accuracy          speed and digits of the losses, and their pages
 # make bench-check                                speed of xent check, beside TorchFix
 # make sanitize                                   the native tests under sanitizers (GCC)
@@ -26,6 +26,7 @@ lint: $(VENV)/linted
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/xent check .
 
 format: $(VENV)/linted
 	$(BIN)/ruff format .
