@@ -11,8 +11,6 @@ namespace {
 // Strips of one vector each that pass through together: their loads and stores to the scratch are
 // then far enough apart not to wait for each other.
 constexpr std::size_t strips_together = 8;
-// Sums of exponentials relative to 1 that neither overflow nor lose the small terms of a row.
-constexpr double least_sum = 0x1p-4, largest_sum = 0x1p+60;
 // How far ahead rows are asked for.
 constexpr std::size_t elements_ahead = 2048;
 // Classes that are summed before their sum joins that of the others.

@@ -17,6 +17,10 @@ struct Base {
   V exponent;
 };
 
+// Sums of exponentials outside show a base to be too high or too low: within, they neither overflow
+// nor lose the small terms of a row. The least is for what is read first.
+constexpr double least_sum = 0x1p-4, largest_sum = 0x1p+60;
+
 // The sums of a row. `others` leaves the target's own term out, so that a confident row keeps its
 // digits: together they would round to the target's term alone.
 template <typename V>

@@ -24,11 +24,8 @@ constexpr double log2_of_e = 1.44269504088896340736;
 
 enum class Smoothing { none, uniform, weighted };
 
-// Sums of a first block, and of any block, that show a base to be too high or too low: within them
-// sums neither overflow nor lose the small terms of a row.
-constexpr double least_first_sum = 0x1p-4, largest_sum = 0x1p+60;
 // Closer with label smoothing, whose distances from the base would cancel otherwise.
-constexpr double least_first_sum_near = 0x1p-1, largest_sum_near = 0x1p+20;
+constexpr double least_sum_near = 0x1p-1, largest_sum_near = 0x1p+20;
 
 template <typename Stored, Smoothing smoothing, bool streaming>
 class RowPipeline {
@@ -114,7 +111,7 @@ class RowPipeline {
     const double all = sum_of_block(sums);
     constexpr bool near = smoothing != Smoothing::none;
     const bool fits = all <= (near ? largest_sum_near : largest_sum) &&
-                      (first > 0 || all >= (near ? least_first_sum_near : least_first_sum));
+                      (first > 0 || all >= (near ? least_sum_near : least_sum));
     if (!fits && move_base(first, last)) read_block<false>(first, last, sums);
     if (target_ >= first && target_ < last) {
       leave_target_out(first, last, sums);
